@@ -1,0 +1,1 @@
+"""EventHPE: event-camera recordings to moving 3D human meshes."""

@@ -1,0 +1,335 @@
+"""Pinhole cameras with lens distortion, square crops, and the code a network gives a place by.
+
+Convention: camera frame x right, y down, z forward, metres; pixel (0, 0) has its centre at
+(0.0, 0.0). ``K`` is upper-triangular: focal lengths, skew and principal point in pixels.
+`project` and the methods of `Crop` take numpy arrays and torch tensors alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+from scipy.linalg import rq
+from torch import Tensor
+
+from eventhpe.errors import InputError
+
+Float64 = NDArray[np.float64]
+Array = TypeVar("Array", NDArray[Any], Tensor)
+
+
+def project(points: Array, K: Array) -> Array:
+    """Pinhole projection without distortion.
+
+    Args:
+        points: (..., 3) in the camera frame. Points at z <= 0 have no meaningful pixel.
+        K: (3, 3); or (..., 3, 3) for points (..., N, 3). Array and dtype kind as ``points``.
+
+    Returns:
+        (..., 2) pixels, u right and v down.
+    """
+    centre = K[..., :2, 2] if K.ndim == 2 else K[..., None, :2, 2]
+    return points[..., :2] / points[..., 2:] @ K[..., :2, :2].swapaxes(-1, -2) + centre
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A calibrated camera: x_camera = R x_world + t, then distortion, then K.
+
+    Attributes:
+        K: (3, 3) float64 upper-triangular, pixels.
+        width, height: image size in pixels.
+        R, t: (3, 3) and (3,) float64, world to camera, metres.
+        distortion: OpenCV's radial-tangential coefficients k1, k2, p1, p2[, k3]; or none.
+    """
+
+    K: Float64
+    width: int
+    height: int
+    R: Float64 = field(default_factory=lambda: np.eye(3))
+    t: Float64 = field(default_factory=lambda: np.zeros(3))
+    distortion: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, shape in (("K", (3, 3)), ("R", (3, 3)), ("t", (3,))):
+            value = np.asarray(getattr(self, name), dtype=np.float64)
+            if value.shape != shape:
+                raise ValueError(f"{name} is {value.shape}, not {shape}")
+            object.__setattr__(self, name, value)
+        if len(self.distortion) not in (0, 4, 5):
+            raise ValueError(f"distortion has {len(self.distortion)} coefficients, not 0, 4 or 5")
+
+    @classmethod
+    def from_fov(cls, width: int, height: int, horizontal_degrees: float = 55.0) -> Camera:
+        """Square pixels, principal point in the middle; the field of view spans pixel edges."""
+        f = width / 2 / np.tan(np.radians(horizontal_degrees) / 2)
+        K = np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]])
+        return cls(K, width, height)
+
+    @classmethod
+    def load_yaml(cls, path: str | Path) -> Camera:
+        """Read ``width``, ``height``, ``K`` (3x3) or ``fx, fy, cx, cy``; optional ``distortion``
+        (k1, k2, p1, p2[, k3]), ``R`` (3x3) and ``t`` (metres).
+
+        Raises:
+            InputError: no such file, not that layout, or intrinsics that are not a camera's.
+        """
+        fields = "width, height, K or fx, fy, cx, cy; optionally distortion, R, t"
+        remedy = "Correct the camera file, or leave it out and give a field of view."
+        try:
+            raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            K = raw.get("K") or [[raw["fx"], 0, raw["cx"]], [0, raw["fy"], raw["cy"]], [0, 0, 1]]
+            camera = cls(
+                np.array(K, dtype=np.float64),
+                int(raw["width"]),
+                int(raw["height"]),
+                np.array(raw.get("R", np.eye(3)), dtype=np.float64),
+                np.array(raw.get("t", np.zeros(3)), dtype=np.float64),
+                tuple(float(c) for c in raw.get("distortion", ())),
+            )
+        except KeyError as error:
+            raise InputError(path, f"no field {error}", fields, remedy) from error
+        except OSError as error:
+            raise InputError(path, str(error.strerror), "a camera file", remedy) from error
+        except (yaml.YAMLError, AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(path, f"no camera in it ({error})", fields, remedy) from error
+        numbers = np.concatenate([camera.K.ravel(), camera.R.ravel(), camera.t, camera.distortion])
+        if not np.isfinite(numbers).all():
+            raise InputError(path, "NaN or infinity", "finite numbers", remedy)
+        (fx, _, _), (below, fy, _), last = camera.K
+        if min(fx, fy, camera.width, camera.height) <= 0:
+            found = f"fx={fx:g}, fy={fy:g}, {camera.width}x{camera.height} pixels"
+            raise InputError(path, found, "focal lengths and a size above zero", remedy)
+        if below != 0 or list(last) != [0, 0, 1]:
+            raise InputError(path, "a full matrix K", "K upper-triangular, K[2][2] = 1", remedy)
+        proper = np.linalg.det(camera.R) > 0
+        if not (proper and np.allclose(camera.R @ camera.R.T, np.eye(3), atol=1e-4)):
+            found = "an R that is no rotation"
+            raise InputError(path, found, "R with R R^T = 1 and determinant 1", remedy)
+        return camera
+
+    def to_camera(self, points: Float64) -> Float64:
+        """World points (..., 3) in the camera frame."""
+        return points @ self.R.T + self.t
+
+    def project(self, points: Float64) -> Float64:
+        """Camera-frame points (..., 3) to pixels (..., 2), with this camera's distortion."""
+        if not self.distortion:
+            return project(points, self.K)
+        normalised = _distort(points[..., :2] / points[..., 2:], self.distortion)
+        return normalised @ self.K[:2, :2].T + self.K[:2, 2]
+
+    def undistort_points(self, uv: Float64, iterations: int = 20) -> Float64:
+        """Pixels (..., 2) of this camera to those of the same camera without distortion.
+
+        Solved by fixed-point iteration; converges for the monotonic part of the lens model.
+        """
+        if not self.distortion:
+            return uv
+        A, centre = self.K[:2, :2], self.K[:2, 2]
+        distorted = (uv - centre) @ np.linalg.inv(A).T
+        ideal = distorted
+        for _ in range(iterations):
+            ideal = ideal + distorted - _distort(ideal, self.distortion)
+        return ideal @ A.T + centre
+
+    def reoriented(self, rotate: int = 0, flip_x: bool = False, flip_y: bool = False) -> Camera:
+        """The camera of this camera's images turned clockwise by ``rotate``, then mirrored.
+
+        Pixels map centre to centre: turning by 90 degrees sends (u, v) to (height-1-v, u), a
+        mirror in x sends u to width-1-u. R and t turn along, so world points keep projecting to
+        the same image content; a single mirror makes R a reflection, because no motion of a
+        camera mirrors its image.
+
+        Raises:
+            ValueError: ``rotate`` is not 0, 90, 180 or 270.
+        """
+        if rotate not in (0, 90, 180, 270):
+            raise ValueError(f"rotate is {rotate}, not 0, 90, 180 or 270")
+        Q, offset = np.eye(2), np.zeros(2)
+        width, height = self.width, self.height
+        for _ in range(rotate // 90):
+            turn = np.array([[0.0, -1.0], [1.0, 0.0]])
+            Q, offset = turn @ Q, turn @ offset + [height - 1, 0]
+            width, height = height, width
+        mirror = np.diag([-1.0 if flip_x else 1.0, -1.0 if flip_y else 1.0])
+        Q = mirror @ Q
+        offset = mirror @ offset + [(width - 1) * flip_x, (height - 1) * flip_y]
+        # The axes turn with the image; with skew a small turn more makes K triangular again.
+        A = Q @ self.K[:2, :2] @ Q.T
+        sine, cosine = A[1] / np.hypot(*A[1])
+        extra = np.array([[cosine, -sine], [sine, cosine]])
+        K, axes = np.eye(3), np.eye(3)
+        K[:2, :2] = A @ extra.T
+        K[:2, 2] = Q @ self.K[:2, 2] + offset
+        axes[:2, :2] = extra @ Q
+        distortion = self.distortion
+        if distortion:
+            # The tangential term is r^2 q + 2 (q.x) x with q = (p2, p1): q turns as a vector.
+            k1, k2, p1, p2, *k3 = distortion
+            p2, p1 = axes[:2, :2] @ [p2, p1]
+            distortion = (k1, k2, float(p1), float(p2), *k3)
+        return Camera(K, width, height, axes @ self.R, axes @ self.t, distortion)
+
+
+def _distort(xy: Float64, coefficients: tuple[float, ...]) -> Float64:
+    """OpenCV's radial-tangential model (Brown 1966) on normalised coordinates (..., 2)."""
+    k1, k2, p1, p2, *rest = coefficients
+    k3 = rest[0] if rest else 0.0
+    x, y = xy[..., 0], xy[..., 1]
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    return np.stack(
+        [
+            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
+        ],
+        axis=-1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A square of the sensor resized to ``size`` x ``size`` pixels.
+
+    Pixel c of the sensor lies at c' = (c - x0 + 0.5) s - 0.5 in the crop, s = size / side:
+    pixel *edges* scale, so the edge at x0 - 0.5 becomes the edge at -0.5.
+
+    Attributes:
+        x0, y0: first pixel (its index; may be fractional or negative).
+        side: pixels of the sensor covered.
+        size: pixels of the crop.
+    """
+
+    x0: float
+    y0: float
+    side: float
+    size: int
+
+    @property
+    def scale(self) -> float:
+        """Crop pixels per sensor pixel."""
+        return self.size / self.side
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The box's middle (bx, by) in sensor pixel coordinates."""
+        return self.x0 + (self.side - 1) / 2, self.y0 + (self.side - 1) / 2
+
+    def to_crop(self, uv: Array) -> Array:
+        """Sensor pixels (..., 2) to crop pixels."""
+        return (uv - self._origin(uv)) * self.scale - 0.5
+
+    def from_crop(self, uv: Array) -> Array:
+        """Crop pixels (..., 2) to sensor pixels."""
+        return (uv + 0.5) / self.scale + self._origin(uv)
+
+    def intrinsics(self, K: Array) -> Array:
+        """The (..., 3, 3) intrinsics of the crop: f' = s f, c' = (c - x0 + 0.5) s - 0.5."""
+        cropped = K.clone() if isinstance(K, Tensor) else K.copy()
+        cropped[..., :2, :2] = K[..., :2, :2] * self.scale
+        cropped[..., :2, 2] = self.to_crop(K[..., :2, 2])
+        return cropped
+
+    def _origin(self, like: Array) -> Array:
+        edge = (self.x0 - 0.5, self.y0 - 0.5)
+        return like.new_tensor(edge) if isinstance(like, Tensor) else np.asarray(edge)
+
+
+def decode_translation(
+    sigma: Tensor,
+    tx: Tensor,
+    ty: Tensor,
+    focal: Tensor,
+    centre: Tensor,
+    side: Tensor,
+    principal: Tensor,
+) -> Tensor:
+    """Pelvis position from a network's code for a square region (after CLIFF, Li et al. 2022).
+
+    z = 2 fx / (sigma b), X = tx + (bx - cx) z / fx, Y = ty + (by - cy) z / fy. Everything is in
+    pixels of the sensor, not of the crop. Skew is left out: it only moves the anchor of tx.
+
+    Args:
+        sigma, tx, ty: (...); sigma > 0, tx and ty in metres.
+        focal, centre, principal: (..., 2) as (fx, fy), (bx, by), (cx, cy).
+        side: (...) the region's side b.
+
+    Returns:
+        (..., 3) pelvis in the camera frame, metres. SMPL's transl is this minus J0(betas).
+    """
+    z = 2 * focal[..., 0] / (sigma * side)
+    anchor = (centre - principal) / focal * z[..., None]
+    return torch.stack([tx + anchor[..., 0], ty + anchor[..., 1], z], dim=-1)
+
+
+def encode_translation(
+    pelvis: Tensor, focal: Tensor, centre: Tensor, side: Tensor, principal: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The inverse of `decode_translation`: pelvis (..., 3) to (sigma, tx, ty)."""
+    z = pelvis[..., 2]
+    sigma = 2 * focal[..., 0] / (z * side)
+    offset = pelvis[..., :2] - (centre - principal) / focal * z[..., None]
+    return sigma, offset[..., 0], offset[..., 1]
+
+
+def region_features(focal: Tensor, centre: Tensor, side: Tensor, principal: Tensor) -> Tensor:
+    """Where a crop stands: (..., 3) of (bx - cx)/fx, (by - cy)/fy, b/fx; what a crop hides."""
+    place = (centre - principal) / focal
+    return torch.cat([place, (side / focal[..., 0])[..., None]], dim=-1)
+
+
+_P1, _P2, _P3, _P4 = (
+    np.array(rows)
+    for rows in (
+        [
+            [-0.06506658794292798, 0.10280371611880136, -0.02991671991993662, 226.32713855489936],
+            [-0.07982530276208322, -0.005739210846646318, 0.08041816785398746, 19.108805492245697],
+            [-0.0002985130992924634, -2.6319147339609605e-05, -0.00016321114926096114, 1.0],
+        ],
+        [
+            [0.04504472931694892, 0.09380784662930192, -0.014391922975556649, 160.94826518059733],
+            [-0.0369902927897163, 0.047861798931755, 0.08092164901391627, 43.386977678106064],
+            [-0.0001639806790971754, 0.00019276984391487437, -7.910054207826804e-05, 1.0],
+        ],
+        [
+            [0.09385359589564321, -0.03211491168723093, -0.02381457697985833, 171.9239972226072],
+            [0.04888594811112287, 0.04378180959764298, 0.07345563524481341, 52.69097143832967],
+            [0.0001649830265849639, 0.00019099866454787284, -0.00010198764454588324, 1.0],
+        ],
+        [
+            [0.05547159207521162, -0.099648113038456, -0.03531374152052813, 195.34742544632326],
+            [0.08271149398364297, 0.0017698764732507197, 0.07409964275720979, 32.111135629052015],
+            [0.0002786441186927585, 2.790850290513517e-05, -0.00016420305584222833, 1.0],
+        ],
+    )
+)
+DHP19_MATRICES: dict[int, Float64] = {0: _P4, 1: _P1, 2: _P3, 3: _P2}
+"""DHP19's projection matrices by camera channel: world millimetres to (column, 260 - row)."""
+
+
+def dhp19_camera(channel: int) -> Camera:
+    """A DHP19 camera (Calabrese 2019) in metres, its image y turned down and R right-handed.
+
+    Factors F P = scale K [R | t] by RQ decomposition (Hartley & Zisserman 2004, 6.2.4), with F
+    the flip row = 260 - v. K keeps its skew (up to 6.4 px); the set has no distortion model.
+
+    Raises:
+        ValueError: no such channel.
+    """
+    if channel not in DHP19_MATRICES:
+        raise ValueError(f"DHP19 has camera channels 0, 1, 2, 3; not {channel}")
+    flip = np.array([[1.0, 0, 0], [0, -1, 260], [0, 0, 1]])
+    P = flip @ DHP19_MATRICES[channel]
+    P = P * np.sign(np.linalg.det(P[:, :3]))
+    K, R = rq(P[:, :3])
+    signs = np.diag(np.sign(np.diag(K)))
+    K, R = K @ signs, signs @ R
+    t = np.linalg.solve(K, P[:, 3]) / 1000
+    return Camera(K / K[2, 2], 346, 260, R, t)

@@ -1,0 +1,326 @@
+"""The ``eventhpe`` command: one sub-command an intention."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eventhpe.errors import InputError
+
+if TYPE_CHECKING:  # a sub-command imports what it needs: `eventhpe info` must not wait for torch
+    from eventhpe.body import Body
+    from eventhpe.camera import Camera
+    from eventhpe.events.recording import Recording
+    from eventhpe.events.stream import EventStream
+    from eventhpe.sequence import MotionSequence
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a sub-command; returns the process's exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    options.command_line = shlex.join(["eventhpe", *(arguments or sys.argv[1:])])
+    try:
+        code: int = options.run(options)
+        return code
+    except InputError as error:
+        print(f"eventhpe: error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("eventhpe: stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eventhpe", description="Event-camera recordings to moving 3D human meshes."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    info = _command(commands, "info", _info, "say what a recording holds")
+    _recording_options(info)
+    info.add_argument("--preview", type=Path, metavar="PNG", help="also draw its busiest moment")
+
+    convert = _command(commands, "convert", _convert, "write a recording as DSEC-layout HDF5")
+    _recording_options(convert)
+    convert.add_argument("out", type=Path, metavar="OUT.h5", help="where to write")
+
+    infer = _command(commands, "infer", _infer, "estimate a person's motion from a recording")
+    _recording_options(infer)
+    infer.add_argument("--out", type=Path, required=True, metavar="DIR", help="results folder")
+    _infer_options(infer)
+
+    render = _command(commands, "render", _render, "draw a motion over its recording")
+    render.add_argument("motion", type=Path, metavar="MOTION.npz")
+    render.add_argument("--recording", type=Path, required=True, metavar="FILE", dest="file")
+    render.add_argument(
+        "--out", type=Path, metavar="MP4", help="default: overlay.mp4 beside the motion"
+    )
+    _sensor_options(render)
+    _body_option(render)
+    _orientation_options(render)
+
+    demo = _command(commands, "demo", _demo, "simulate four seconds, infer, compare with truth")
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR")
+    demo.add_argument("--seed", type=int, default=1, help="of the simulated recording")
+
+    _command(commands, "doctor", _doctor, "check this installation")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _recording_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="the recording")
+    _sensor_options(parser)
+
+
+def _sensor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sensor", type=_size, metavar="WxH", help="sensor size, where the file holds none"
+    )
+    parser.add_argument(
+        "--channel", type=_channel, metavar="N", help="camera of a file that holds several"
+    )
+
+
+def _body_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--body", type=Path, metavar="SMPL", help="SMPL .pkl or .npz; default: the free body"
+    )
+
+
+def _orientation_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rotate", type=int, choices=(0, 90, 180, 270), default=0, help="turn clockwise first"
+    )
+    parser.add_argument("--flip-x", action="store_true", help="then mirror left and right")
+    parser.add_argument("--flip-y", action="store_true", help="then mirror top and bottom")
+
+
+def _infer_options(parser: argparse.ArgumentParser) -> None:
+    _body_option(parser)
+    camera = parser.add_mutually_exclusive_group()
+    camera.add_argument("--camera", type=Path, metavar="CAM.yaml", help="calibrated camera")
+    camera.add_argument("--fov", type=float, metavar="DEG", help="horizontal field of view")
+    parser.add_argument("--height", type=float, metavar="METRES", help="the person's height")
+    parser.add_argument("--start", type=Path, metavar="POSE.npz", help="pose to begin from")
+    parser.add_argument("--roi", type=_box, metavar="X,Y,W,H", help="look only here")
+    _orientation_options(parser)
+    parser.add_argument("--step-ms", type=float, default=50.0, help="distance of poses (10-100)")
+    parser.add_argument("--from", type=float, dest="start_s", metavar="S", help="begin here")
+    parser.add_argument("--to", type=float, dest="stop_s", metavar="S", help="end here")
+    parser.add_argument("--device", default="cpu", help="torch device of the networks")
+    parser.add_argument("--flownet", type=Path, metavar="CARD.json", help="other weights")
+    parser.add_argument("--shapenet", type=Path, metavar="CARD.json", help="other weights")
+
+
+def _info(options: argparse.Namespace) -> int:
+    from eventhpe.events.info import describe, preview
+
+    recording = _open(options)
+    print(describe(recording))
+    if options.preview:
+        preview(recording, options.preview)
+        print(f"preview: {options.preview}")
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from eventhpe.events.convert import convert
+
+    recording = _open(options)
+    count = convert(recording, options.out)
+    print(f"{options.out}: {count:,} events, {recording.width}x{recording.height}")
+    print(f"repairs: {recording.repairs}")
+    return 0
+
+
+def _infer(options: argparse.Namespace) -> int:
+    from eventhpe.body import load_body
+    from eventhpe.inference import infer, load_networks
+    from eventhpe.sequence import MotionSequence
+    from eventhpe.weights import FLOWNET, SHAPENET
+
+    recording = _open(options)
+    body = load_body(options.body)
+    start = MotionSequence.load(options.start) if options.start else None
+    networks = load_networks(
+        options.flownet or FLOWNET, options.shapenet or SHAPENET, _device(options.device)
+    )
+    result = infer(
+        recording,
+        networks,
+        body,
+        _camera(options, recording.width, recording.height),
+        step_us=round(options.step_ms * 1000),
+        start_us=_microseconds(options.start_s),
+        stop_us=_microseconds(options.stop_s),
+        roi=options.roi,
+        orient=_orient(options),
+        height_m=options.height,
+        start=start,
+        command=options.command_line,
+    )
+    motion_path = options.out / "motion.npz"
+    result.motion.save(motion_path)
+    _report(result.motion, motion_path)
+    if recording.repairs:
+        print(f"repairs: {recording.repairs}")
+    if result.interrupted:
+        print(f"stopped after {len(result.motion)} steps; draw them with: eventhpe render")
+        return EXIT_INTERRUPTED
+    _draw(result.motion, recording, body, options)
+    return 0
+
+
+def _render(options: argparse.Namespace) -> int:
+    from eventhpe.body import load_body
+    from eventhpe.rendering import render_overlay
+    from eventhpe.sequence import MotionSequence
+
+    motion = MotionSequence.load(options.motion)
+    out = options.out or options.motion.parent / "overlay.mp4"
+    backend = render_overlay(
+        motion, _open(options), load_body(options.body), out, orient=_orient(options)
+    )
+    print(f"overlay: {out} (meshes drawn by {backend})")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from eventhpe.demo import demo
+
+    print(demo(options.out, options.seed))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from eventhpe.doctor import checks, format_checks
+
+    found = checks()
+    print(format_checks(found))
+    return 0 if all(check.ok for check in found) else 1
+
+
+def _draw(
+    motion: "MotionSequence", recording: "Recording", body: "Body", options: argparse.Namespace
+) -> None:
+    from eventhpe.rendering import contact_sheet, render_overlay
+
+    orient = _orient(options)
+    video, sheet = options.out / "overlay.mp4", options.out / "contact_sheet.png"
+    backend = render_overlay(motion, recording, body, video, orient=orient)
+    contact_sheet(motion, recording, body, sheet, orient=orient)
+    print(f"overlay: {video} (meshes drawn by {backend})")
+    print(f"contact sheet: {sheet}")
+
+
+def _report(motion: "MotionSequence", path: Path) -> None:
+    from eventhpe.sequence import STATE_NAMES, TRACKED
+
+    counts = [int((motion.state == k).sum()) for k in range(len(STATE_NAMES))]
+    states = ", ".join(f"{n} {name}" for n, name in zip(counts, STATE_NAMES, strict=True))
+    print(f"motion: {path}: {len(motion)} steps of {motion.step_us / 1000:g} ms ({states})")
+    if counts[TRACKED] == 0:
+        print("no person found")
+
+
+def _open(options: argparse.Namespace) -> "Recording":
+    from eventhpe.events.recording import open_recording
+
+    width, height = options.sensor or (None, None)
+    return open_recording(options.file, width=width, height=height, camera=options.channel)
+
+
+def _camera(options: argparse.Namespace, width: int, height: int) -> "Camera":
+    """The camera of the reoriented events."""
+    from eventhpe.camera import Camera
+
+    if options.camera:
+        camera = Camera.load_yaml(options.camera)
+        if (camera.width, camera.height) != (width, height):
+            raise InputError(
+                options.camera,
+                f"a camera of {camera.width}x{camera.height}",
+                f"the recording's {width}x{height}",
+                "Give the calibration of this recording's camera.",
+            )
+        if any(camera.distortion):
+            print("note: lens distortion is not corrected; events are used where they are")
+    else:
+        degrees = 55.0 if options.fov is None else options.fov
+        if not 5 <= degrees <= 150:
+            raise InputError(
+                "--fov", f"{degrees:g}", "5 to 150 degrees", "Give the horizontal field of view."
+            )
+        if options.fov is None:
+            print("note: no camera given: 55 degrees horizontally; metres are up to scale")
+        camera = Camera.from_fov(width, height, degrees)
+    return camera.reoriented(options.rotate, options.flip_x, options.flip_y)
+
+
+def _orient(options: argparse.Namespace) -> "Callable[[EventStream], EventStream] | None":
+    from eventhpe.events.stream import EventStream
+
+    if not (options.rotate or options.flip_x or options.flip_y):
+        return None
+    return partial(
+        EventStream.reoriented,
+        rotate=options.rotate,
+        flip_x=options.flip_x,
+        flip_y=options.flip_y,
+    )
+
+
+def _device(name: str) -> str:
+    import torch
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            "--device", f"{name!r}, which torch cannot use", "cpu or cuda", "Leave it out for cpu."
+        ) from error
+    return name
+
+
+def _microseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1e6)
+
+
+def _channel(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WxH, such as 346x260") from None
+    if not (0 < width <= 4096 and 0 < height <= 4096):
+        raise argparse.ArgumentTypeError(f"{text!r} is no sensor size")
+    return width, height
+
+
+def _box(text: str) -> tuple[int, int, int, int]:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in pixels") from None
+    return x, y, width, height

@@ -1,0 +1,179 @@
+"""How good a motion is: against truth where there is some, against the events where not."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from eventhpe import metrics
+from eventhpe.body import Body
+from eventhpe.camera import project
+from eventhpe.events.recording import Recording
+from eventhpe.events.region import MARGIN
+from eventhpe.inference import Networks
+from eventhpe.rasterizer import rasterize
+from eventhpe.sequence import ABSENT, MotionSequence
+from eventhpe.simulation.truth import SimulatedTruth
+
+BATCH = 64
+FIT_ROUNDS = 8
+
+
+@dataclass(frozen=True)
+class PoseErrors:
+    """Mean errors over steps with a person, millimetres, 24 joints.
+
+    Attributes:
+        mpjpe: camera space, no alignment.
+        pel_mpjpe: hips' midpoint aligned.
+        pa_mpjpe: Procrustes with scale, per step.
+        steps: how many steps were compared.
+    """
+
+    mpjpe: float
+    pel_mpjpe: float
+    pa_mpjpe: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class SilhouetteAgreement:
+    """How events and the mesh's silhouette agree over a span.
+
+    Attributes:
+        inside: share of the region's events at most ``tolerance`` pixels from the silhouette
+            (on it counts as 0).
+        contour: share of the region's events at most ``tolerance`` pixels from its outline.
+        covered: share of the silhouette's outline at most ``tolerance`` pixels from an event.
+        events: number of events in the region.
+    """
+
+    inside: float
+    contour: float
+    covered: float
+    events: int
+
+
+def pose_errors(motion: MotionSequence, truth: SimulatedTruth, body: Body) -> PoseErrors:
+    """Compare a motion with the truth at its own times, wherever a person is in the image.
+
+    Steps that the motion calls absent count with the pose they hold.
+    """
+    at = truth.at(motion.t_us)
+    present = at.present
+    predicted = posed(motion, body)[1][present]
+    joints = at.joints[present]
+    return PoseErrors(
+        float(np.mean(metrics.mpjpe(predicted, joints))),
+        float(np.mean(metrics.pel_mpjpe(predicted, joints))),
+        float(np.mean(metrics.pa_mpjpe(predicted, joints))),
+        int(present.sum()),
+    )
+
+
+def mean_pose(motion: MotionSequence, networks: Networks, body: Body) -> MotionSequence:
+    """The baseline: the training set's mean pose, fitted into the motion's regions.
+
+    Size and place come from the region alone: the projected mesh is as long as the extent that
+    the region was drawn around, and centred in it.
+    """
+    rotations = networks.shapenet.mean_rotations.cpu()
+    betas = torch.zeros(1, 10)
+    output = body(betas, rotations[None, 0], rotations[None, 1:], torch.zeros(1, 3))
+    vertices = output.vertices[0].detach().numpy()
+    transl = np.stack([_fit(vertices, box, motion.K) for box in motion.region])
+    steps = len(motion)
+    still = MotionSequence.from_matrices(
+        rotations[:1].expand(steps, 3, 3),
+        rotations[None, 1:].expand(steps, 23, 3, 3),
+        **{
+            name: getattr(motion, name)
+            for name in motion.__dataclass_fields__
+            if name not in ("global_orient", "body_pose")
+        },
+    )
+    return replace(still, betas=np.zeros(10), transl=transl)
+
+
+def silhouette_agreement(
+    motion: MotionSequence,
+    recording: Recording,
+    body: Body,
+    tolerance: float,
+    start_us: int,
+    stop_us: int,
+) -> SilhouetteAgreement:
+    """Compare each step's events with its mesh's silhouette, over steps that end in the span.
+
+    Args:
+        tolerance: pixels of the sensor.
+        start_us, stop_us: half-open span of step ends.
+    """
+    near_body = near_contour = near_event = events_seen = contour_seen = 0
+    vertices = posed(motion, body)[0]
+    for i in np.flatnonzero((motion.t_us >= start_us) & (motion.t_us < stop_us)):
+        if motion.state[i] == ABSENT:
+            mask = np.zeros((motion.height, motion.width), bool)
+        else:
+            mask = rasterize(
+                vertices[i], body.faces, motion.K, motion.width, motion.height, cull_backfaces=True
+            ).silhouette
+        t1 = int(motion.t_us[i])
+        events = recording.read(t1 - motion.window_us, t1)
+        x0, y0, width, height = motion.region[i]
+        inside = (events.x >= x0) & (events.x < x0 + width)
+        inside &= (events.y >= y0) & (events.y < y0 + height)
+        x, y = events.x[inside], events.y[inside]
+        events_seen += len(x)
+        if not mask.any():
+            continue
+        contour = mask & (distance_transform_edt(mask) <= 1.0)
+        near_body += int((distance_transform_edt(~mask)[y, x] <= tolerance).sum())
+        near_contour += int((distance_transform_edt(~contour)[y, x] <= tolerance).sum())
+        fired = np.zeros_like(mask)
+        fired[y, x] = True
+        contour_seen += int(contour.sum())
+        if fired.any():
+            near_event += int((distance_transform_edt(~fired)[contour] <= tolerance).sum())
+    return SilhouetteAgreement(
+        near_body / max(events_seen, 1),
+        near_contour / max(events_seen, 1),
+        near_event / max(contour_seen, 1),
+        events_seen,
+    )
+
+
+def posed(
+    motion: MotionSequence, body: Body
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vertices (T, V, 3) and joints (T, 24, 3) of a motion, camera frame, metres."""
+    orient, pose = motion.matrices()
+    betas = torch.from_numpy(motion.betas)[None]
+    transl = torch.from_numpy(motion.transl)
+    vertices, joints = [], []
+    with torch.inference_mode():
+        for i in range(0, len(motion), BATCH):
+            rows = slice(i, i + BATCH)
+            count = len(transl[rows])
+            output = body(betas.expand(count, -1), orient[rows], pose[rows], transl[rows])
+            vertices.append(output.vertices.numpy())
+            joints.append(output.joints.numpy())
+    return np.concatenate(vertices), np.concatenate(joints)
+
+
+def _fit(
+    vertices: NDArray[np.float32], box: NDArray[np.float32], K: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Translation that centres a mesh's picture in a region and gives it the region's extent."""
+    x0, y0, side, _ = (float(v) for v in box)
+    centre = np.array([x0 + (side - 1) / 2, y0 + (side - 1) / 2])
+    offset = np.array([0.0, 0.0, 2 * K[0, 0] / side])
+    for _ in range(FIT_ROUNDS):
+        uv = project(vertices + offset, K)
+        low, high = uv.min(axis=0), uv.max(axis=0)
+        offset[2] *= float((high - low).max()) / (side / MARGIN)
+        focal = np.diag(K)[:2]
+        offset[:2] += (centre - (low + high) / 2) * offset[2] / focal
+    return offset

@@ -1,0 +1,99 @@
+"""Writing the DSEC layout piece by piece: the format `convert` and the simulator produce."""
+
+from pathlib import Path
+from types import TracebackType
+
+import h5py
+import hdf5plugin
+import numpy as np
+from numpy.typing import NDArray
+
+from eventhpe.events.stream import EventStream
+
+_CHUNK = 1 << 16
+
+
+class DsecWriter:
+    """Append events to an HDF5 file in the DSEC layout (Gehrig et al., RA-L 2021).
+
+    Datasets: ``events/{x,y,t,p}`` (uint16, uint16, int64 us, uint8; Blosc), scalars
+    ``events/width`` and ``events/height``, ``t_offset`` (us to add to ``t``), and ``ms_to_idx``
+    with t[ms_to_idx[ms]] >= 1000 ms and t[ms_to_idx[ms] - 1] < 1000 ms for every whole
+    millisecond up to the last event's, and one entry beyond it.
+
+    Writes straight to ``path``: wrap in `eventhpe.files.atomic_path` for an atomic file. As a
+    context manager it closes at the end of the block; `close` may be called twice.
+
+    Attributes:
+        file: the open `h5py.File`, so that other groups can be added before closing.
+    """
+
+    def __init__(self, path: str | Path, width: int, height: int, t_origin: int = 0) -> None:
+        self.width, self.height = width, height
+        self.num_events = 0
+        self._last_t = 0
+        self._index: list[NDArray[np.uint64]] = []
+        self._milliseconds = 0
+        self.file = h5py.File(path, "w")
+        self.file["t_offset"] = np.int64(t_origin)
+        self.file["events/width"] = np.int64(width)
+        self.file["events/height"] = np.int64(height)
+        types = {"x": np.uint16, "y": np.uint16, "t": np.int64, "p": np.uint8}
+        for name, dtype in types.items():
+            self.file.create_dataset(
+                f"events/{name}",
+                shape=(0,),
+                maxshape=(None,),
+                chunks=(_CHUNK,),
+                dtype=dtype,
+                compression=hdf5plugin.Blosc(cname="zstd", clevel=1),
+            )
+
+    def append(self, events: EventStream) -> None:
+        """Write a block that follows the ones before it; times are relative to ``t_origin``.
+
+        Raises:
+            ValueError: another sensor size, negative times, or a step back in time.
+        """
+        if (events.width, events.height) != (self.width, self.height):
+            raise ValueError(
+                f"events of {events.width}x{events.height} in a {self.width}x{self.height} file"
+            )
+        if len(events) == 0:
+            return
+        if int(events.t[0]) < self._last_t or bool((events.t[1:] < events.t[:-1]).any()):
+            raise ValueError(
+                f"times from {events.t[0]} us step back (before {self._last_t} us, the end of "
+                "what is written, or within the block)"
+            )
+        stop = self.num_events + len(events)
+        for name in "xytp":
+            dataset = self.file[f"events/{name}"]
+            dataset.resize((stop,))
+            dataset[self.num_events :] = getattr(events, name)
+        # Entries up to this block's last millisecond can be settled now: later events come later.
+        self._last_t = int(events.t[-1])
+        settled = self._last_t // 1000 + 1
+        marks = np.arange(self._milliseconds, settled, dtype=np.int64) * 1000
+        found = np.searchsorted(events.t, marks, side="left") + self.num_events
+        self._index.append(found.astype(np.uint64))
+        self._milliseconds, self.num_events = settled, stop
+
+    def close(self) -> None:
+        """Write the millisecond index and close the file."""
+        if not self.file:
+            return
+        end = np.array([self.num_events], np.uint64)
+        self.file["ms_to_idx"] = np.concatenate([*self._index, end])
+        self.file.close()
+
+    def __enter__(self) -> "DsecWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,318 @@
+"""Recording: a lazily read event file, cleaned chunk by chunk, whatever its format."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventhpe.errors import InputError
+from eventhpe.events.stream import EventStream
+
+CHUNK_EVENTS = 1 << 20
+SENSOR_REMEDY = "Give the sensor's size with --sensor WxH (for example --sensor 640x480)."
+
+
+class RawChunk(NamedTuple):
+    """Events as a reader decoded them: ``t`` in int64 us from the origin, the rest uncleaned."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    t: NDArray[np.int64]
+    p: NDArray[Any]
+
+
+@dataclass(slots=True)
+class Repairs:
+    """What was mended in the events read so far (reading a stretch again counts it again).
+
+    Attributes:
+        backward_timestamps: events that stepped back in time, set to the running maximum.
+        out_of_sensor: events outside the sensor, dropped.
+        truncated_bytes: bytes after the last whole event of a file cut short, ignored.
+    """
+
+    backward_timestamps: int = 0
+    out_of_sensor: int = 0
+    truncated_bytes: int = 0
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, field.name) for field in fields(self))
+
+    def __str__(self) -> str:
+        parts = (
+            (self.backward_timestamps, "backward timestamps raised"),
+            (self.out_of_sensor, "events outside the sensor dropped"),
+            (self.truncated_bytes, "bytes of a cut event ignored"),
+        )
+        return ", ".join(f"{n:,} {what}" for n, what in parts if n) or "nothing to repair"
+
+
+class Recording(ABC):
+    """One event recording. Nothing is read before `chunks`, `read` or a counting property.
+
+    Attributes:
+        path: the file.
+        format: short name of the layout, for example ``dsec`` or ``aedat2-davis``.
+        width, height: sensor size in pixels.
+        t_origin: the file's own time origin in microseconds (the first event's time where the
+            layout has no origin); all times handed out are relative to it.
+        repairs: what has been mended in the events handed out so far.
+    """
+
+    def __init__(self, path: Path, format: str, width: int, height: int, t_origin: int) -> None:
+        self.path = path
+        self.format = format
+        self.width = width
+        self.height = height
+        self.t_origin = t_origin
+        self.repairs = Repairs()
+
+    @abstractmethod
+    def _raw_chunks(self, start_us: int | None) -> Iterator[RawChunk]:
+        """Decoded chunks in file order; events before ``start_us`` may be left out."""
+
+    @property
+    def num_events(self) -> int | None:
+        """Events stored in the file, or None where only reading it all would tell."""
+        return None
+
+    @property
+    def duration_us(self) -> int:
+        """The last event's time + 1 us, so that [0, duration_us) holds every event; 0 if none."""
+        latest = -1
+        for chunk in self._raw_chunks(None):
+            if len(chunk.t):
+                latest = max(latest, int(chunk.t.max()))
+        return latest + 1
+
+    def chunks(
+        self, start_us: int | None = None, stop_us: int | None = None
+    ) -> Iterator[EventStream]:
+        """Events with start_us <= t < stop_us as non-empty, time-sorted blocks of bounded size.
+
+        Raises:
+            InputError: the events are damaged (see `_Cleaner`) or the file cannot be read.
+        """
+        cleaner = _Cleaner(self)
+        for raw in self._raw_chunks(start_us):
+            events = cleaner.clean(raw)
+            if len(events) == 0:
+                continue
+            finished = stop_us is not None and int(events.t[-1]) >= stop_us
+            if start_us is not None or finished:
+                low = int(events.t[0]) if start_us is None else start_us
+                high = stop_us if finished and stop_us is not None else int(events.t[-1]) + 1
+                events = events.between(low, high)
+            if len(events):
+                yield events
+            if finished:
+                return
+
+    def read(self, start_us: int | None = None, stop_us: int | None = None) -> EventStream:
+        """All events with start_us <= t < stop_us in one stream (all of them in memory)."""
+        empty = EventStream.empty(self.width, self.height)
+        return EventStream.concatenate([empty, *self.chunks(start_us, stop_us)])
+
+
+class _Cleaner:
+    """Turns raw chunks into streams, remembering what must hold across chunk borders.
+
+    Backward timestamps are raised to the running maximum, events outside the sensor dropped;
+    both are counted in the recording's repairs. Polarity 0/1 and -1/+1 become {0, 1}.
+
+    Raises (from `clean`):
+        InputError: polarities of neither kind, or coordinates that are not whole numbers.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.latest: int | None = None
+        self.polarities: set[int] = set()
+
+    def clean(self, raw: RawChunk) -> EventStream:
+        recording = self.recording
+        if len(raw.t) == 0:
+            return EventStream.empty(recording.width, recording.height)
+        t = self._sorted(raw.t)
+        p = self._polarity(raw.p)
+        inside = _inside(raw.x, recording.width) & _inside(raw.y, recording.height)
+        x, y = raw.x, raw.y
+        if not inside.all():
+            recording.repairs.out_of_sensor += int(len(inside) - np.count_nonzero(inside))
+            x, y, t, p = x[inside], y[inside], t[inside], p[inside]
+        for name, values in (("x", x), ("y", y)):
+            if values.dtype.kind == "f" and not np.array_equal(values, np.floor(values)):
+                raise InputError(
+                    recording.path,
+                    f"fractional {name} coordinates",
+                    "whole pixel coordinates",
+                    "Give the raw events, not undistorted ones.",
+                )
+        return EventStream.from_arrays(x, y, t, p, recording.width, recording.height)
+
+    def _sorted(self, t: NDArray[np.int64]) -> NDArray[np.int64]:
+        if self.latest is None:
+            self.latest = int(t[0])
+        if int(t[0]) < self.latest or bool((t[1:] < t[:-1]).any()):
+            raised = np.maximum(np.maximum.accumulate(t), self.latest)
+            self.recording.repairs.backward_timestamps += int(np.count_nonzero(raised != t))
+            t = raised
+        self.latest = int(t[-1])
+        return t
+
+    def _polarity(self, p: NDArray[Any]) -> NDArray[np.uint8]:
+        if p.dtype == np.bool_:
+            return p.view(np.uint8)
+        low, high = p.min(), p.max()
+        if low >= 0 and high <= 1 and p.dtype.kind in "iu":
+            if low == 0:
+                self.polarities.add(0)
+            self._check_polarities(set())
+            return p.astype(np.uint8, copy=False)
+        found = set(np.unique(p).tolist())
+        self.polarities |= found & {-1, 0}
+        self._check_polarities(found)
+        return (p > 0).astype(np.uint8)
+
+    def _check_polarities(self, found: set[float]) -> None:
+        if found <= {-1, 0, 1} and self.polarities != {-1, 0}:
+            return
+        shown = ", ".join(f"{value:g}" for value in sorted(found | self.polarities)[:6])
+        raise InputError(
+            self.recording.path,
+            f"polarity values {shown}",
+            "0 and 1, or -1 and +1",
+            "Check that the columns are in the layout's order.",
+        )
+
+
+def _inside(values: NDArray[Any], size: int) -> NDArray[np.bool_]:
+    inside = values < size
+    if values.dtype.kind != "u":
+        inside &= values >= 0
+    return inside
+
+
+def seconds_to_us(path: Path, t: NDArray[np.floating[Any]], origin_s: float) -> NDArray[np.int64]:
+    """Seconds to int64 microseconds from ``origin_s``, rounded to nearest.
+
+    The origin is subtracted before scaling: epoch seconds in float64 keep about 0.2 us, and
+    scaling first would spend bits on the epoch.
+
+    Raises:
+        InputError: a time is NaN or infinite.
+    """
+    if not np.isfinite(t).all():
+        raise InputError(
+            path, "NaN or infinite timestamps", "finite seconds", "Write the recording again."
+        )
+    relative = t.astype(np.float64) - origin_s
+    return np.rint(relative * 1e6).astype(np.int64)
+
+
+def choose_geometry(
+    path: Path,
+    stated: tuple[int, int] | None,
+    asked: tuple[int | None, int | None],
+    *,
+    default: tuple[int, int] | None = None,
+) -> tuple[int, int]:
+    """The sensor's (width, height): stated by the file, else asked for, else the layout's own.
+
+    Raises:
+        InputError: nobody knows it, it is not positive, or the file and the flag disagree.
+    """
+    width, height = asked
+    if (width is None) != (height is None):
+        raise InputError("--sensor", "only one side", "both width and height", SENSOR_REMEDY)
+    given = None if width is None or height is None else (width, height)
+    if stated and given and stated != given:
+        raise InputError(
+            path,
+            f"a sensor of {stated[0]}x{stated[1]}",
+            f"the {given[0]}x{given[1]} asked for",
+            "Leave --sensor out: the file knows its size.",
+        )
+    size = stated or given or default
+    if size is None:
+        raise InputError(path, "no sensor size", "a layout that states it", SENSOR_REMEDY)
+    if not all(0 < side <= 65536 for side in size):
+        raise InputError(path, f"a sensor of {size[0]}x{size[1]}", "1 to 65536", SENSOR_REMEDY)
+    return int(size[0]), int(size[1])
+
+
+FORMATS = (
+    "an HDF5 recording (DSEC, RVT, Monash, MVSEC, v2e), AEDAT 2.0 (DVS128, DAVIS, DHP19), "
+    "AEDAT 4, or Prophesee RAW (EVT2, EVT3)"
+)
+
+
+def open_recording(
+    path: str | Path,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    camera: int | str | None = None,
+) -> Recording:
+    """Open an event recording; its format is told by its content, never by its name.
+
+    Args:
+        path: the file.
+        width, height: sensor size in pixels, for files that do not state it.
+        camera: one view of a file of several: 0..3 of DHP19's, ``left`` or ``right`` of MVSEC's.
+
+    Raises:
+        InputError: no such file, an unknown or damaged format, a size or camera nobody stated.
+    """
+    # Imported here because the readers build on this module.
+    from eventhpe.events.formats.aedat2 import open_aedat2
+    from eventhpe.events.formats.faery_formats import open_aedat4, open_evt
+    from eventhpe.events.formats.hdf5 import open_hdf5
+
+    path = Path(path)
+    head = _head(path)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return open_hdf5(path, width, height, camera)
+    if head.startswith(b"#!AER-DAT2.0"):
+        return open_aedat2(path, width, height, camera)
+    if camera is not None:
+        raise InputError(path, f"camera={camera}", "one camera only", "Leave the option out.")
+    if head.startswith(b"#!AER-DAT4.0"):
+        return open_aedat4(path, width, height)
+    if head.startswith(b"%"):
+        return open_evt(path, width, height)
+    raise InputError(path, _guess(head), FORMATS, "Convert it to one of these first.")
+
+
+def _head(path: Path) -> bytes:
+    if path.is_dir():
+        raise InputError(path, "a folder", "an event recording", "Name the file inside it.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise InputError(
+            path, f"no readable file ({error.strerror})", "an event recording", "Check the path."
+        ) from error
+    if not head:
+        raise InputError(path, "an empty file", FORMATS, "Copy or download it again.")
+    return head
+
+
+def _guess(head: bytes) -> str:
+    known = {
+        b"#!AER-DAT3": "AEDAT 3",
+        b"#ROSBAG": "a ROS bag",
+        b"PK": "a zip archive",
+        b"\x93NUMPY": "a NumPy array",
+    }
+    for start, name in known.items():
+        if head.startswith(start):
+            return name
+    if all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head):
+        return f"text starting {head[:24].decode()!r}"
+    return f"unknown bytes {head[:8].hex(' ')}"

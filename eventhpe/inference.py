@@ -1,0 +1,454 @@
+"""From a recording to a MotionSequence: windows, region, flow, pose, one pass forward in time."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from eventhpe.body import Body
+from eventhpe.camera import Camera, Crop, decode_translation, region_features
+from eventhpe.errors import InputError
+from eventhpe.events.filters import BackgroundActivityFilter
+from eventhpe.events.recipe import InputRecipe
+from eventhpe.events.recording import Recording
+from eventhpe.events.region import RegionTracker
+from eventhpe.events.stream import EventStream
+from eventhpe.events.windows import Window, time_windows
+from eventhpe.sequence import ABSENT, HELD, TRACKED, MotionSequence
+from eventhpe.weights import FLOWNET, SHAPENET, load_weights
+from flownet.model import FlowNet, FlowNetConfig
+from shapenet.model import ShapeNet, ShapeNetConfig, ShapeNetState
+
+STEP_RANGE_US = (10_000, 100_000)
+SILENT_EVENTS = 8  # fewer new events in the region: nothing moved, the pose is held
+PRESENCE_MEMORY_S = 0.3
+HELD_CONFIDENCE_S = 2.0  # a held pose loses confidence with this time constant
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Both released networks and what they eat.
+
+    Attributes:
+        flownet, shapenet: in evaluation mode, on one device.
+        recipe: shared input recipe.
+        hashes: network name -> sha256 of its tensors.
+    """
+
+    flownet: FlowNet
+    shapenet: ShapeNet
+    recipe: InputRecipe
+    hashes: dict[str, str]
+
+
+def load_networks(
+    flownet: Path = FLOWNET, shapenet: Path = SHAPENET, device: str = "cpu"
+) -> Networks:
+    """Read both networks from their cards.
+
+    Raises:
+        InputError: a card or its tensors cannot be used, or the two cards' recipes differ.
+    """
+    flow_state, flow_card = load_weights(flownet, "flownet")
+    shape_state, shape_card = load_weights(shapenet, "shapenet")
+    if flow_card.recipe != shape_card.recipe:
+        raise InputError(
+            shapenet,
+            f"the recipe {shape_card.recipe}",
+            f"that of the FlowNet, {flow_card.recipe}",
+            "Use two networks that were trained together.",
+        )
+    flow_net = FlowNet(FlowNetConfig(**flow_card.config))
+    shape_net = ShapeNet(ShapeNetConfig(**shape_card.config))
+    for path, module, state in ((flownet, flow_net, flow_state), (shapenet, shape_net, shape_state)):
+        try:
+            module.load_state_dict(state)
+        except RuntimeError as error:
+            raise InputError(
+                path,
+                "tensors that do not fit the card's configuration",
+                "the tensors the card was written for",
+                "Take the card and the tensors from the same release.",
+            ) from error
+        module.to(device).eval().requires_grad_(False)
+    hashes = {"flownet": flow_card.sha256, "shapenet": shape_card.sha256}
+    return Networks(flow_net, shape_net, flow_card.recipe, hashes)
+
+
+@dataclass(frozen=True)
+class Step:
+    """The estimate at a window's end.
+
+    Attributes:
+        t_us: the window's end.
+        rotations: (24, 3, 3) camera frame; meaningless while absent.
+        betas: (10,).
+        pelvis: (3,) metres, camera frame.
+        region: x0, y0, width, height of the region in pixels.
+        confidence: 0..1.
+        state: ``TRACKED``, ``HELD`` or ``ABSENT``.
+    """
+
+    t_us: int
+    rotations: NDArray[np.float32]
+    betas: NDArray[np.float32]
+    pelvis: NDArray[np.float32]
+    region: tuple[float, float, float, float]
+    confidence: float
+    state: int
+
+
+class Estimator:
+    """Takes windows one by one, in order, and remembers what a recurrent estimate needs.
+
+    Args:
+        networks: both networks.
+        camera: of the (reoriented) events.
+        start: pose to report until the first motion; None starts from the mean pose.
+    """
+
+    def __init__(self, networks: Networks, camera: Camera, start: Step | None = None) -> None:
+        self.networks = networks
+        self.camera = camera
+        recipe = networks.recipe
+        self._noise = BackgroundActivityFilter(
+            camera.width, camera.height, recipe.background_activity_us
+        )
+        self._filtered = EventStream.empty(camera.width, camera.height)
+        self._tracker = RegionTracker(camera.width, camera.height)
+        self._memory: ShapeNetState | None = None
+        self._presence = 0.5
+        self._seen_until: int | None = None
+        self._last = start or self._mean_step()
+
+    def step(self, window: Window, step_us: int) -> Step:
+        """Estimate the pose at the window's end.
+
+        Args:
+            window: the events of [t0, t1), t1 after every earlier window's.
+            step_us: time since the window before.
+        """
+        events = self._filter(window)
+        self._tracker.update(events, window.t0, window.t1)
+        crop = self._tracker.crop(self.networks.recipe.size)
+        if not self._tracker.located:
+            return self._keep(replace(self._last, confidence=0.0), window, crop, ABSENT)
+        if self._activity(events, crop, window.t1 - step_us, window.t1) < SILENT_EVENTS:
+            fade = math.exp(-step_us * 1e-6 / HELD_CONFIDENCE_S)
+            held = replace(self._last, confidence=self._last.confidence * fade)
+            state = ABSENT if self._last.state == ABSENT else HELD
+            return self._keep(held, window, crop, state)
+        return self._estimate(events, window, crop, step_us)
+
+    def _filter(self, window: Window) -> EventStream:
+        """The window's events that pass the noise filter; each event is judged once."""
+        since = window.t0 if self._seen_until is None else max(window.t0, self._seen_until)
+        fresh = window.events.between(since, window.t1)
+        fresh = fresh.masked(self._noise.keep(fresh))
+        self._seen_until = window.t1
+        old = self._filtered.between(window.t0, since)
+        self._filtered = EventStream.concatenate([old, fresh])
+        return self._filtered
+
+    def _estimate(self, events: EventStream, window: Window, crop: Crop, step_us: int) -> Step:
+        networks = self.networks
+        device = next(networks.shapenet.parameters()).device
+        grid = networks.recipe.prepare(events, window.t0, window.t1, crop)
+        geometry = _geometry(self.camera, crop)
+        with torch.inference_mode():
+            image = torch.from_numpy(grid)[None].to(device)
+            flow = networks.flownet(image)[-1] / crop.size
+            inputs = torch.cat([image, flow], dim=1)[None]
+            log_step = torch.tensor([math.log(step_us * 1e-6)])
+            place = torch.cat([region_features(*geometry), log_step])[None, None].to(device)
+            output, self._memory = networks.shapenet(inputs, place, self._memory)
+            code = output.translation_code[0, 0].cpu()
+            pelvis = decode_translation(code[0], code[1], code[2], *geometry)
+        gain = 1.0 - math.exp(-step_us * 1e-6 / PRESENCE_MEMORY_S)
+        presence = float(torch.sigmoid(output.presence_logit[0, 0]))
+        self._presence += gain * (presence - self._presence)
+        # The log variance is of an error in decimetres: an expected decimetre halves confidence.
+        expected = math.exp(0.5 * float(output.log_variance[0, 0]))
+        estimate = Step(
+            t_us=window.t1,
+            rotations=output.rotations[0, 0].cpu().numpy(),
+            betas=output.betas[0, 0].cpu().numpy(),
+            pelvis=pelvis.numpy(),
+            region=_box(crop),
+            confidence=self._presence / (1.0 + expected),
+            state=TRACKED,
+        )
+        state = TRACKED if self._presence >= 0.5 else ABSENT
+        return self._keep(estimate, window, crop, state)
+
+    def _keep(self, step: Step, window: Window, crop: Crop, state: int) -> Step:
+        self._last = replace(step, t_us=window.t1, region=_box(crop), state=state)
+        return self._last
+
+    def _activity(self, events: EventStream, crop: Crop, t0: int, t1: int) -> int:
+        fresh = events.between(t0, t1)
+        x, y = fresh.x - crop.x0, fresh.y - crop.y0
+        return int(((x >= 0) & (x < crop.side) & (y >= 0) & (y < crop.side)).sum())
+
+    def _mean_step(self) -> Step:
+        crop = self._tracker.crop(self.networks.recipe.size)
+        pelvis = decode_translation(
+            torch.tensor(0.9), torch.tensor(0.0), torch.tensor(0.0), *_geometry(self.camera, crop)
+        )
+        rotations = self.networks.shapenet.mean_rotations.cpu().numpy()
+        betas = np.zeros(10, np.float32)
+        return Step(0, rotations, betas, pelvis.numpy(), _box(crop), 0.0, ABSENT)
+
+
+@dataclass(frozen=True)
+class InferenceResult:
+    """What `infer` returns.
+
+    Attributes:
+        motion: the steps that were done.
+        interrupted: Ctrl-C came before the end.
+    """
+
+    motion: MotionSequence
+    interrupted: bool
+
+
+def infer(
+    recording: Recording,
+    networks: Networks,
+    body: Body,
+    camera: Camera,
+    *,
+    step_us: int = 50_000,
+    start_us: int | None = None,
+    stop_us: int | None = None,
+    roi: tuple[int, int, int, int] | None = None,
+    orient: Callable[[EventStream], EventStream] | None = None,
+    height_m: float | None = None,
+    start: MotionSequence | None = None,
+    command: str = "",
+    progress: bool = True,
+) -> InferenceResult:
+    """Estimate a person's motion from a recording.
+
+    Args:
+        recording: where events come from; memory is bounded by the window.
+        networks: see `load_networks`.
+        body: the body to answer with.
+        camera: intrinsics of the events after ``orient``; its size is theirs.
+        step_us: distance of poses, 10,000 to 100,000 microseconds.
+        start_us, stop_us: span of the recording to use.
+        roi: x, y, width, height in pixels after ``orient``; events outside are ignored.
+        orient: turns or mirrors events.
+        height_m: the person's true height; fixes the scale that one camera cannot know.
+        start: its last pose stands until the first motion, and its betas are kept.
+        command: recorded in the motion.
+        progress: show a bar on stderr.
+
+    Raises:
+        InputError: a step out of range, an ROI outside the image, or a span without a window.
+    """
+    _check(recording, networks.recipe, step_us, start_us, stop_us)
+    prepare = _preparation(camera, roi, orient)
+    first = None if start is None else _start_step(start, body)
+    estimator = Estimator(networks, camera, first)
+    windows = time_windows(recording, networks.recipe.window_us, step_us, start_us, stop_us)
+    span = (stop_us or recording.duration_us) - (start_us or 0) - networks.recipe.window_us
+    steps: list[Step] = []
+    interrupted = False
+    bar = tqdm(total=max(span // step_us + 1, 0), unit="step", disable=not progress)
+    try:
+        for window in windows:
+            window = replace(window, events=prepare(window.events))
+            steps.append(estimator.step(window, step_us))
+            bar.update()
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        bar.close()
+    if not steps:
+        raise InputError(
+            recording.path,
+            f"{max(span + networks.recipe.window_us, 0) / 1e6:.3f} s of events",
+            f"at least one window of {networks.recipe.window_us / 1000:.0f} ms",
+            "Choose a longer span or another recording.",
+        )
+    betas = _betas(steps) if start is None else start.betas.astype(np.float32)
+    motion = _motion(steps, betas, body, camera, networks, step_us, height_m, command)
+    return InferenceResult(motion, interrupted)
+
+
+def _check(
+    recording: Recording,
+    recipe: InputRecipe,
+    step_us: int,
+    start_us: int | None,
+    stop_us: int | None,
+) -> None:
+    low, high = STEP_RANGE_US
+    if not low <= step_us <= high:
+        raise InputError(
+            "--step-ms",
+            f"{step_us / 1000:g} ms",
+            f"{low // 1000} to {high // 1000} ms",
+            "The window's length is fixed by the weights; choose a step in this range.",
+        )
+    begin = start_us or 0
+    if begin < 0 or (stop_us is not None and stop_us - begin < recipe.window_us):
+        raise InputError(
+            "--from/--to",
+            f"{begin / 1e6:g} s to {'the end' if stop_us is None else f'{stop_us / 1e6:g} s'}",
+            f"a span of at least {recipe.window_us / 1000:.0f} ms after 0 s",
+            f"The recording {recording.path.name} lasts {recording.duration_us / 1e6:.3f} s.",
+        )
+
+
+def _preparation(
+    camera: Camera,
+    roi: tuple[int, int, int, int] | None,
+    orient: Callable[[EventStream], EventStream] | None,
+) -> Callable[[EventStream], EventStream]:
+    """Reorient events and drop those outside the ROI."""
+    if roi is not None:
+        x0, y0, width, height = roi
+        inside = 0 <= x0 < camera.width and 0 <= y0 < camera.height
+        if not inside or min(width, height) < 8:
+            raise InputError(
+                "--roi",
+                f"{x0},{y0},{width},{height}",
+                f"X,Y,W,H inside {camera.width}x{camera.height}, at least 8 pixels a side",
+                "Coordinates are those after --rotate and --flip.",
+            )
+
+    def prepare(events: EventStream) -> EventStream:
+        if orient is not None:
+            events = orient(events)
+        if roi is None:
+            return events
+        x, y = events.x.astype(np.int32), events.y.astype(np.int32)
+        return events.masked((x >= x0) & (x < x0 + width) & (y >= y0) & (y < y0 + height))
+
+    return prepare
+
+
+def _start_step(start: MotionSequence, body: Body) -> Step:
+    if start.body_sha256 != body.sha256:
+        raise InputError(
+            "--start",
+            f"a pose of body {start.body_id}",
+            f"one of body {body.body_id}",
+            "Give the same body with --body.",
+        )
+    orient, pose = start.matrices()
+    rotations = torch.cat([orient[-1:], pose[-1]]).numpy()
+    pelvis = start.transl[-1] + _rest_pelvis(body, start.betas)
+    region = tuple(float(v) for v in start.region[-1])
+    return Step(
+        0,
+        rotations,
+        start.betas.astype(np.float32),
+        pelvis.astype(np.float32),
+        (region[0], region[1], region[2], region[3]),
+        1.0,
+        HELD,
+    )
+
+
+def _betas(steps: list[Step]) -> NDArray[np.float32]:
+    """One shape for the recording: the mean over tracked steps, weighted by confidence."""
+    weight = np.array([s.confidence if s.state == TRACKED else 0.0 for s in steps])
+    if weight.sum() == 0:
+        return np.zeros(10, np.float32)
+    return np.average([s.betas for s in steps], axis=0, weights=weight).astype(np.float32)
+
+
+def _motion(
+    steps: list[Step],
+    betas: NDArray[np.float32],
+    body: Body,
+    camera: Camera,
+    networks: Networks,
+    step_us: int,
+    height_m: float | None,
+    command: str,
+) -> MotionSequence:
+    pelvis = np.stack([s.pelvis for s in steps])
+    if height_m is not None:
+        betas, scale = betas_of_height(body, betas, height_m)
+        pelvis = pelvis * scale
+    rotations = torch.from_numpy(np.stack([s.rotations for s in steps]))
+    return MotionSequence.from_matrices(
+        rotations[:, 0],
+        rotations[:, 1:],
+        t_us=np.array([s.t_us for s in steps], np.int64),
+        betas=betas,
+        transl=pelvis - _rest_pelvis(body, betas),
+        body_id=body.body_id,
+        body_sha256=body.sha256,
+        K=camera.K,
+        distortion=np.array(camera.distortion),
+        width=camera.width,
+        height=camera.height,
+        frame="camera",
+        region=np.array([s.region for s in steps]),
+        confidence=np.array([s.confidence for s in steps]),
+        state=np.array([s.state for s in steps]),
+        window_us=networks.recipe.window_us,
+        step_us=step_us,
+        weights=networks.hashes,
+        command=command,
+    )
+
+
+def betas_of_height(
+    body: Body, betas: NDArray[np.float32], height_m: float
+) -> tuple[NDArray[np.float32], float]:
+    """The nearest betas of a given standing height, and its ratio to the old height.
+
+    Height is linear in betas while the top and bottom vertices stay the same ones; the smallest
+    change of betas then runs along its gradient. Two rounds let those vertices change.
+
+    Raises:
+        InputError: a height that no adult has.
+    """
+    if not 1.2 <= height_m <= 2.3:
+        raise InputError(
+            "--height", f"{height_m:g} m", "1.2 to 2.3 m", "Give the person's height in metres."
+        )
+    value = torch.from_numpy(betas.astype(np.float32)).clone().requires_grad_(True)
+    first = None
+    for _ in range(2):
+        height = _standing_height(body, value)
+        first = float(height.detach()) if first is None else first
+        (gradient,) = torch.autograd.grad(height, value)
+        change = (height_m - height.detach()) * gradient / gradient.square().sum()
+        value = (value.detach() + change).requires_grad_(True)
+    return value.detach().numpy(), height_m / (first or height_m)
+
+
+def _standing_height(body: Body, betas: torch.Tensor) -> torch.Tensor:
+    eye = torch.eye(3).expand(1, 24, 3, 3)
+    vertices = body(betas[None], eye[:, 0], eye[:, 1:], torch.zeros(1, 3)).vertices[0, :, 1]
+    return vertices.max() - vertices.min()
+
+
+def _rest_pelvis(body: Body, betas: NDArray[np.floating]) -> NDArray[np.float32]:
+    rest = body.rest_joints(torch.from_numpy(betas.astype(np.float32))[None])
+    return rest[0, 0].detach().numpy()
+
+
+def _geometry(
+    camera: Camera, crop: Crop
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Focal lengths, region centre, side and principal point, as `eventhpe.camera` takes them."""
+    K = torch.from_numpy(camera.K.astype(np.float32))
+    return K[[0, 1], [0, 1]], torch.tensor(crop.centre), torch.tensor(crop.side), K[:2, 2]
+
+
+def _box(crop: Crop) -> tuple[float, float, float, float]:
+    return crop.x0, crop.y0, crop.side, crop.side

@@ -1,0 +1,159 @@
+"""The steps of a motion, each with its events and its posed mesh, streamed with bounded memory."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from eventhpe.body import Body
+from eventhpe.camera import Camera
+from eventhpe.errors import InputError
+from eventhpe.events.recording import Recording
+from eventhpe.events.stream import EventStream
+from eventhpe.events.windows import windows_of
+from eventhpe.rendering.overlay import Label
+from eventhpe.sequence import STATE_NAMES, MotionSequence
+
+Orient = Callable[[EventStream], EventStream]
+
+_BATCH = 32
+_ABSENT = STATE_NAMES.index("absent")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One step: the events of its window [t - window, t), the mesh (None if absent), the label."""
+
+    events: EventStream
+    vertices: NDArray[np.float32] | None
+    label: Label
+
+
+def moments(
+    motion: MotionSequence,
+    recording: Recording,
+    body: Body,
+    steps: range,
+    orient: Orient | None = None,
+) -> Iterator[Moment]:
+    """The moments of ``steps`` in order; the recording is read once, from the first to the last.
+
+    The check is made at the call, the reading as the moments are taken.
+
+    Args:
+        steps: indices into the motion, rising.
+        orient: turns or mirrors the events as was done at inference; None leaves them.
+
+    Raises:
+        InputError: the motion is not of this recording or body, see `check_match`.
+    """
+    check_match(motion, recording, body, orient)
+    return _stream(motion, recording, body, steps, orient)
+
+
+def _stream(
+    motion: MotionSequence,
+    recording: Recording,
+    body: Body,
+    steps: range,
+    orient: Orient | None,
+) -> Iterator[Moment]:
+    if not steps:
+        return
+    first = int(motion.t_us[steps[0]]) - motion.window_us
+    last = int(motion.t_us[steps[-1]])
+    turned = map(orient or (lambda events: events), recording.chunks(first, last))
+    windows = windows_of(
+        turned,
+        motion.window_us,
+        motion.step_us * steps.step,
+        first,
+        last,
+        EventStream.empty(motion.width, motion.height),
+    )
+    for step, window, vertices in zip(steps, windows, _posed(motion, body, steps), strict=True):
+        yield Moment(window.events, vertices, _label(motion, step))
+
+
+def check_match(
+    motion: MotionSequence, recording: Recording, body: Body, orient: Orient | None = None
+) -> None:
+    """Refuse a motion that cannot belong to this recording and body.
+
+    Raises:
+        InputError: another sensor size, times outside the recording, uneven steps, another body.
+    """
+    source = recording.path
+    empty = EventStream.empty(recording.width, recording.height)
+    seen = orient(empty) if orient else empty
+    if (seen.width, seen.height) != (motion.width, motion.height):
+        raise InputError(
+            source,
+            f"events of {seen.width}x{seen.height} pixels",
+            f"the {motion.width}x{motion.height} of the motion",
+            "Give the recording the motion was made from, turned in the same way.",
+        )
+    if body.sha256 != motion.body_sha256:
+        raise InputError(
+            "motion",
+            f"parameters of body {motion.body_id!r}",
+            f"those of the loaded body {body.body_id!r}",
+            "Load the body the motion was made with, or retarget the motion.",
+        )
+    if not (np.diff(motion.t_us) == motion.step_us).all():
+        raise InputError(
+            "motion", "uneven times", f"steps of {motion.step_us} us", "Make the motion again."
+        )
+    # The last window may end up to a step after the last event.
+    end = recording.duration_us + motion.step_us
+    if len(motion.t_us) and not (motion.t_us[0] > 0 and motion.t_us[-1] <= end):
+        raise InputError(
+            source,
+            f"{recording.duration_us / 1e6:.3f} s of events",
+            f"the motion's {motion.t_us[0] / 1e6:.3f} to {motion.t_us[-1] / 1e6:.3f} s",
+            "Give the recording the motion was made from.",
+        )
+
+
+def _label(motion: MotionSequence, step: int) -> Label:
+    x0, y0, w, h = (float(value) for value in motion.region[step])
+    return Label(
+        int(motion.t_us[step]),
+        int(motion.state[step]),
+        float(motion.confidence[step]),
+        (x0, y0, w, h),
+    )
+
+
+def _posed(
+    motion: MotionSequence, body: Body, steps: range
+) -> Iterator[NDArray[np.float32] | None]:
+    """Vertices (V, 3) of each step in the camera frame; None where nobody was present."""
+    global_orient, body_pose = motion.matrices()
+    transl = torch.from_numpy(np.asarray(motion.transl, dtype=np.float32))
+    betas = torch.from_numpy(np.asarray(motion.betas, dtype=np.float32))
+    for start in range(0, len(steps), _BATCH):
+        batch = list(steps[start : start + _BATCH])
+        with torch.no_grad():
+            output = body(
+                betas.expand(len(batch), -1), global_orient[batch], body_pose[batch], transl[batch]
+            )
+        for step, vertices in zip(batch, output.vertices.numpy(), strict=True):
+            yield None if motion.state[step] == _ABSENT else _through_lens(vertices, motion)
+
+
+def _through_lens(vertices: NDArray[np.float32], motion: MotionSequence) -> NDArray[np.float32]:
+    """Move the vertices at equal depth to where an ideal pinhole camera sees them distorted.
+
+    The sensor's events are distorted by its lens, and the renderers know pinholes only. Exact at
+    the vertices; edges between them stay straight.
+    """
+    if not np.any(motion.distortion):
+        return vertices
+    coefficients = tuple(float(c) for c in motion.distortion)
+    lens = Camera(np.eye(3), motion.width, motion.height, distortion=coefficients)
+    z = vertices[:, 2:]
+    seen = lens.project(vertices.astype(np.float64)) * z
+    return np.concatenate([seen, z], axis=1).astype(np.float32)

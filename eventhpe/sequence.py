@@ -1,0 +1,206 @@
+"""MotionSequence: a person's motion as SMPL parameters, and its file.
+
+The file is a compressed .npz without pickle: one array per field, strings as unicode arrays, the
+weights' hashes as JSON, and ``schema``. A newer schema is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import roma
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eventhpe.errors import InputError
+from eventhpe.files import atomic_path
+
+SCHEMA = 1
+STATE_NAMES = ("absent", "held", "tracked")
+ABSENT, HELD, TRACKED = range(3)
+ABSENT, HELD, TRACKED = range(len(STATE_NAMES))
+
+# None is the number of frames; -1 any length.
+_ARRAYS: dict[str, tuple[type, tuple[int | None, ...]]] = {
+    "t_us": (np.int64, (None,)),
+    "betas": (np.float32, (10,)),
+    "global_orient": (np.float32, (None, 3)),
+    "body_pose": (np.float32, (None, 69)),
+    "transl": (np.float32, (None, 3)),
+    "K": (np.float64, (3, 3)),
+    "distortion": (np.float64, (-1,)),
+    "region": (np.float32, (None, 4)),
+    "confidence": (np.float32, (None,)),
+    "state": (np.uint8, (None,)),
+}
+
+
+@dataclass(eq=False)
+class MotionSequence:
+    """T poses of one person in one camera's frame (x right, y down, z forward, metres).
+
+    Arrays are converted to the type given here.
+
+    Attributes:
+        t_us: (T,) int64, the moment of each pose in microseconds from the recording's origin;
+            strictly increasing.
+        betas: (10,) float32 SMPL shape.
+        global_orient: (T, 3) float32 axis-angle, camera frame.
+        body_pose: (T, 69) float32 axis-angle of joints 1..23.
+        transl: (T, 3) float32 SMPL translation: pelvis = J0(betas) + transl.
+        body_id, body_sha256: the body model that the parameters belong to.
+        K: (3, 3) float64 intrinsics; distortion: (D,) float64 k1, k2, p1, p2[, k3], or (0,).
+        width, height: the sensor's size in pixels.
+        frame: name of the coordinate frame, such as "camera".
+        region: (T, 4) float32 x0, y0, width, height of the person's region, sensor pixels.
+        confidence: (T,) float32 in 0..1.
+        state: (T,) uint8 index into `STATE_NAMES`.
+        window_us, step_us: length of an event window, and time from one to the next.
+        weights: network name -> sha256 of its weights.
+        command: the command line that made this.
+
+    Raises:
+        ValueError: a field of another shape, not finite, or outside its range.
+    """
+
+    t_us: NDArray[np.int64]
+    betas: NDArray[np.float32]
+    global_orient: NDArray[np.float32]
+    body_pose: NDArray[np.float32]
+    transl: NDArray[np.float32]
+    body_id: str
+    body_sha256: str
+    K: NDArray[np.float64]
+    distortion: NDArray[np.float64]
+    width: int
+    height: int
+    frame: str
+    region: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    state: NDArray[np.uint8]
+    window_us: int
+    step_us: int
+    weights: dict[str, str]
+    command: str
+
+    def __post_init__(self) -> None:
+        frames = np.asarray(self.t_us).size
+        for name, (dtype, pattern) in _ARRAYS.items():
+            value = np.asarray(getattr(self, name))
+            wanted = tuple(frames if size is None else size for size in pattern)
+            if value.ndim != len(wanted) or any(
+                size not in (-1, actual) for size, actual in zip(wanted, value.shape, strict=True)
+            ):
+                raise ValueError(f"{name} is {value.shape}, not {wanted}")
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} holds NaN or infinity")
+            converted: NDArray[Any] = value.astype(dtype)
+            if issubclass(dtype, np.integer) and not np.array_equal(converted, value):
+                raise ValueError(f"{name} does not fit {dtype.__name__}")
+            setattr(self, name, converted)
+        if (np.diff(self.t_us) <= 0).any():
+            raise ValueError("t_us does not increase")
+        if (self.state >= len(STATE_NAMES)).any():
+            raise ValueError(f"state goes up to {self.state.max()}, past {len(STATE_NAMES) - 1}")
+        if (self.confidence < 0).any() or (self.confidence > 1).any():
+            raise ValueError("confidence leaves 0..1")
+
+    def __len__(self) -> int:
+        return len(self.t_us)
+
+    @classmethod
+    def from_matrices(
+        cls, global_orient: Tensor, body_pose: Tensor, **others: Any
+    ) -> MotionSequence:
+        """Build from rotation matrices (T, 3, 3) and (T, 23, 3, 3); ``others`` by field name."""
+        turns = roma.rotmat_to_rotvec(global_orient.detach().cpu())
+        joints = roma.rotmat_to_rotvec(body_pose.detach().cpu())
+        return cls(global_orient=turns.numpy(), body_pose=joints.flatten(1).numpy(), **others)
+
+    def matrices(self) -> tuple[Tensor, Tensor]:
+        """global_orient (T, 3, 3) and body_pose (T, 23, 3, 3) as float32 rotation matrices."""
+        joints = torch.from_numpy(self.body_pose).reshape(-1, 23, 3)
+        return (
+            roma.rotvec_to_rotmat(torch.from_numpy(self.global_orient)),
+            roma.rotvec_to_rotmat(joints),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the file whole or not at all.
+
+        Raises:
+            InputError: the place cannot be written to.
+        """
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        content["weights"] = json.dumps(self.weights)
+        # Through an open file, for numpy would append ".npz" to the partial name.
+        with atomic_path(Path(path)) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, schema=SCHEMA, **content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> MotionSequence:
+        """Read a file written by `save`.
+
+        Raises:
+            InputError: no such file, not a motion file, a newer schema, or wrong content.
+        """
+        expected = "a motion file (.npz) that eventhpe has written"
+        remedy = "Run `eventhpe infer` on the recording again."
+        content = _read_npz(Path(path), expected, remedy)
+        if "schema" not in content:
+            raise InputError(path, "no field 'schema'", expected, remedy)
+        if content["schema"].shape != () or content["schema"].dtype.kind not in "iu":
+            raise InputError(path, "a schema that is no number", expected, remedy)
+        schema = int(content["schema"])
+        if schema != SCHEMA:
+            update = "Update eventhpe to read this file." if schema > SCHEMA else remedy
+            raise InputError(path, f"schema {schema}", f"schema {SCHEMA}", update)
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in content]
+        if missing:
+            raise InputError(path, f"no field {', '.join(missing)}", expected, remedy)
+        try:
+            return cls(**{name: _value(name, content[name]) for name in names})
+        except ValueError as error:
+            raise InputError(path, f"wrong content: {error}", expected, remedy) from error
+
+
+def _read_npz(path: Path, expected: str, remedy: str) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except OSError as error:
+        # numpy and zipfile raise OSError without a reason for damaged files, too.
+        raise InputError(path, error.strerror or str(error), expected, remedy) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        raise InputError(path, f"a damaged file ({error})", expected, remedy) from error
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        # Object arrays (pickle), an encrypted member, and what is no archive, as .npy files are.
+        raise InputError(path, "something else, or pickled objects", expected, remedy) from error
+
+
+def _value(name: str, array: NDArray[Any]) -> Any:
+    """One field from its array. Raises ValueError when the array cannot be that field."""
+    if name in _ARRAYS:
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"{name} holds {array.dtype}, not numbers")
+        return array
+    kind = "iu" if name in ("width", "height", "window_us", "step_us") else "U"
+    if array.shape != () or array.dtype.kind not in kind:
+        raise ValueError(f"{name} is {array.dtype} {array.shape}")
+    if kind == "iu":
+        return int(array)
+    text = str(array)
+    if name != "weights":
+        return text
+    weights = json.loads(text)
+    if not isinstance(weights, dict):
+        raise ValueError("weights is no table")
+    return weights

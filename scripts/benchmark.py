@@ -1,0 +1,287 @@
+"""Measure the speeds this project promises, one thread each, and print them beside the targets.
+
+    python -m scripts.benchmark [--all] [--only NAME]
+
+A row is a function without arguments, registered with `@row`, that returns `Measured`; its ratio
+rows (``also``) are printed below it. Add a row by writing such a function here.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from eventhpe.events import DsecWriter, EventStream, open_recording, time_windows, voxel_grid
+from eventhpe.events.filters import BackgroundActivityFilter
+from eventhpe.events.formats.aedat2 import Aedat2Decoder
+
+WIDTH, HEIGHT, BINS = 346, 260, 10
+EVENTS, WINDOW_US = 1_000_000, 50_000
+STREAM_EVENTS = 200_000_000
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measured figure beside its target.
+
+    Attributes:
+        name: what was measured.
+        value: the median, in ``unit``.
+        unit: its unit.
+        target: the promised figure, None where nothing is promised.
+        more_is_better: whether the target is a floor (else a ceiling).
+        note: how it was measured.
+        also: further figures of the same run.
+    """
+
+    name: str
+    value: float
+    unit: str
+    target: float | None = None
+    more_is_better: bool = True
+    note: str = ""
+    also: tuple["Measured", ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        if self.target is None:
+            return True
+        return self.value >= self.target if self.more_is_better else self.value <= self.target
+
+
+Row = Callable[[], Measured]
+ROWS: dict[str, tuple[Row, bool]] = {}
+
+
+def row(name: str, *, long: bool = False) -> Callable[[Row], Row]:
+    """Register a measuring function under ``name``; long rows run with --all or --only."""
+
+    def register(function: Row) -> Row:
+        ROWS[name] = (function, long)
+        return function
+
+    return register
+
+
+def median_seconds(work: Callable[[], object], repeats: int = 15) -> float:
+    """Median time of ``work`` over at least 7 repeats, after one call that warms it up.
+
+    Processor time of this thread, not wall time: the rows are single-threaded, and another
+    program's share of a busy core is none of theirs.
+    """
+    work()
+    seconds = []
+    for _ in range(max(7, repeats)):
+        start = time.thread_time()
+        work()
+        seconds.append(time.thread_time() - start)
+    return float(np.median(seconds))
+
+
+@row("voxel_grid")
+def bench_voxel_grid() -> Measured:
+    """A million events of 50 ms into 10 bins at 346x260, beside NumPy and torch doing the same.
+
+    Everyone starts from the same event arrays and ends with the grid, in float32.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    events = _random_events()
+    out = np.zeros((BINS, HEIGHT, WIDTH), np.float32)
+    ours = median_seconds(lambda: voxel_grid(events, 0, WINDOW_US, BINS, out=out), 31)
+
+    rivals = (
+        ("numpy.add.at", 3.0, lambda: _voxel_grid_numpy(events)),
+        ("torch scatter_add_", 3.0, lambda: _voxel_grid_torch(events, False)),
+        ("torch index_put_", 10.0, lambda: _voxel_grid_torch(events, True)),
+    )
+    also = tuple(
+        Measured(f"voxel_grid vs {name}", median_seconds(work, 7) / ours, "x", target)
+        for name, target, work in rivals
+    )
+    note = f"{EVENTS:,} events, {BINS}x{HEIGHT}x{WIDTH}"
+    return Measured("voxel_grid", EVENTS / ours / 1e6, "M events/s", 250, note=note, also=also)
+
+
+def _voxel_grid_numpy(events: EventStream) -> None:
+    tau = (events.t * ((BINS - 1) / WINDOW_US)).astype(np.float32)
+    lower = tau.astype(np.int64)
+    late = tau - lower
+    sign = events.p.astype(np.float32) * 2 - 1
+    cell = (lower * HEIGHT + events.y) * WIDTH + events.x
+    grid = np.zeros(BINS * HEIGHT * WIDTH, np.float32)
+    np.add.at(grid, cell, sign * (1 - late))
+    np.add.at(grid, cell + WIDTH * HEIGHT, sign * late)
+
+
+def _voxel_grid_torch(events: EventStream, index_put: bool) -> None:
+    import torch
+
+    t, x, y, p = (torch.from_numpy(getattr(events, name)) for name in "txyp")
+    tau = t.float() * ((BINS - 1) / WINDOW_US)
+    lower = tau.long()
+    late = tau - lower
+    sign = p.float() * 2 - 1
+    cell = (lower * HEIGHT + y.long()) * WIDTH + x.long()
+    grid = torch.zeros(BINS * HEIGHT * WIDTH)
+    for index, weight in ((cell, sign * (1 - late)), (cell + WIDTH * HEIGHT, sign * late)):
+        if index_put:
+            grid.index_put_((index,), weight, accumulate=True)
+        else:
+            grid.scatter_add_(0, index, weight)
+
+
+@row("aedat2_decode")
+def bench_aedat2_decode() -> Measured:
+    """A million DAVIS words in memory into arrays allocated before."""
+    events = _random_events()
+    address = (np.uint32(HEIGHT - 1) - events.y.astype(np.uint32)) << np.uint32(22)
+    address |= (np.uint32(WIDTH - 1) - events.x.astype(np.uint32)) << np.uint32(12)
+    address |= events.p.astype(np.uint32) << np.uint32(11)
+    pairs = np.stack([address, events.t.astype(np.uint32)], axis=1).astype(">u4")
+    words = np.frombuffer(pairs.tobytes(), "<u8")
+    x, y = np.empty(EVENTS, np.uint16), np.empty(EVENTS, np.uint16)
+    t, p = np.empty(EVENTS, np.int64), np.empty(EVENTS, np.uint8)
+    decoder = Aedat2Decoder("aedat2-davis", WIDTH, HEIGHT, 0)
+    seconds = median_seconds(lambda: decoder.decode(words, x, y, t, p), 21)
+    return Measured("aedat2_decode", EVENTS / seconds / 1e6, "M events/s", 500, note="in memory")
+
+
+@row("background_activity")
+def bench_background_activity() -> Measured:
+    """A million events of half a second through the background activity filter, tau 10 ms."""
+    events = _random_events(500_000)
+    company = BackgroundActivityFilter(WIDTH, HEIGHT, 10_000)
+    seconds = median_seconds(lambda: company.keep(events), 21)
+    return Measured("background_activity", EVENTS / seconds / 1e6, "M events/s", 150)
+
+
+@row("rasterizer")
+def bench_rasterizer() -> Measured:
+    """The default body at 346x260, three metres away, upright and facing the camera."""
+    import torch
+
+    from eventhpe.body.loading import load_body
+    from eventhpe.camera import Camera
+    from eventhpe.rasterizer import rasterize
+
+    body = load_body()
+    upright = torch.diag(torch.tensor([1.0, -1.0, -1.0]))[None]
+    posed = body(
+        torch.zeros(1, 10),
+        upright,
+        torch.eye(3).expand(1, 23, 3, 3),
+        torch.tensor([[0.0, 0.0, 3.0]]),
+    )
+    vertices = posed.vertices[0].detach().numpy().astype(np.float32)
+    camera = Camera.from_fov(WIDTH, HEIGHT)
+    buffers = rasterize(vertices, body.faces, camera.K, WIDTH, HEIGHT)
+    seconds = median_seconds(
+        lambda: rasterize(vertices, body.faces, camera.K, WIDTH, HEIGHT, out=buffers), 101
+    )
+    note = f"{len(body.faces):,} faces"
+    return Measured("rasterizer", seconds * 1e3, "ms/frame", 0.7, False, note)
+
+
+@row("stream_200M", long=True)
+def bench_stream() -> Measured:
+    """Peak memory of a fresh process that streams 200 million events from a DSEC file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.h5"
+        _write_long_recording(path)
+        code = "from scripts.benchmark import stream_file; stream_file()"
+        root = Path(__file__).resolve().parents[1]
+        start = time.perf_counter()
+        child = subprocess.run(
+            [sys.executable, "-c", code, str(path)],
+            cwd=root,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        seconds = time.perf_counter() - start
+    count, peak_kib = map(int, child.stdout.split())
+    if count != STREAM_EVENTS:
+        raise RuntimeError(f"{count:,} of {STREAM_EVENTS:,} events were read")
+    speed = Measured("stream_200M speed", count / seconds / 1e6, "M events/s", note="50 ms windows")
+    return Measured(
+        "stream_200M", peak_kib / 2**20, "GiB peak", 1.0, False, "DSEC file", also=(speed,)
+    )
+
+
+def stream_file() -> None:
+    """Read the file named on the command line in windows; print events and peak KiB."""
+    recording = open_recording(sys.argv[1])
+    # Without a stop the last window would be left out where its last microsecond is empty.
+    stop = STREAM_EVENTS // EVENTS * WINDOW_US
+    windows = time_windows(recording, WINDOW_US, WINDOW_US, stop_us=stop)
+    count = sum(len(window.events) for window in windows)
+    print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def _write_long_recording(path: Path) -> None:
+    block = _random_events()
+    blocks = STREAM_EVENTS // EVENTS
+    with DsecWriter(path, WIDTH, HEIGHT) as writer:
+        for i in range(blocks):
+            t = block.t + i * WINDOW_US
+            writer.append(EventStream(block.x, block.y, t, block.p, WIDTH, HEIGHT))
+
+
+def _random_events(duration_us: int = WINDOW_US) -> EventStream:
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.integers(0, duration_us, EVENTS))
+    x, y = rng.integers(0, WIDTH, EVENTS), rng.integers(0, HEIGHT, EVENTS)
+    return EventStream.from_arrays(x, y, t, rng.integers(0, 2, EVENTS), WIDTH, HEIGHT)
+
+
+def _measure(only: str | None, everything: bool) -> Iterator[Measured]:
+    for name, (function, long) in ROWS.items():
+        if only is not None and name != only:
+            continue
+        if only is None and long and not everything:
+            continue
+        try:
+            result = function()
+        except ImportError as error:
+            yield Measured(name, float("nan"), "", note=f"not measured: {error}")
+            continue
+        yield result
+        yield from result.also
+
+
+def _print_table(results: list[Measured]) -> None:
+    table = [("name", "measured", "unit", "target", "ok", "note")]
+    for result in results:
+        sign = ">=" if result.more_is_better else "<="
+        target = "-" if result.target is None else f"{sign} {result.target:g}"
+        ok = "-" if result.target is None else ("yes" if result.ok else "NO")
+        table.append((result.name, f"{result.value:.4g}", result.unit, target, ok, result.note))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        )
+
+
+def main() -> int:
+    """Run the rows asked for; exit with 1 if a target is missed."""
+    parser = argparse.ArgumentParser(description="Measure the promised speeds, one thread each.")
+    parser.add_argument("--only", choices=sorted(ROWS), help="measure one row")
+    parser.add_argument("--all", action="store_true", help="long rows too")
+    arguments = parser.parse_args()
+    results = list(_measure(arguments.only, arguments.all))
+    _print_table(results)
+    return 0 if all(result.ok for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

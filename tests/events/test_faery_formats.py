@@ -1,0 +1,80 @@
+"""AEDAT 4 and EVT files written by faery or by hand, read back; and without faery."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from event_samples import assert_same_events, random_events
+
+from eventhpe.errors import InputError
+from eventhpe.events import EventStream, open_recording
+
+faery = pytest.importorskip("faery", reason="faery is an optional package")
+
+
+def packet_of(events: EventStream) -> np.ndarray:
+    packet = np.zeros(len(events), faery.EVENTS_DTYPE)
+    for name, field in (("x", "x"), ("y", "y"), ("t", "t"), ("p", "on")):
+        packet[field] = getattr(events, name)
+    return packet
+
+
+def relative(events: EventStream) -> EventStream:
+    t = events.t - events.t[0]
+    return EventStream(events.x, events.y, t, events.p, events.width, events.height)
+
+
+@pytest.mark.parametrize("version", ["evt2", "evt3"])
+def test_evt_round_trip(tmp_path: Path, version: str) -> None:
+    path = tmp_path / "a.raw"
+    events = random_events(4000, 640, 480, 500_000, seed=5)
+    with faery.evt.Encoder(path, version, False, (640, 480), True) as encoder:
+        encoder.write({"events": packet_of(events)})
+    moved = path.rename(tmp_path / "content.decides")
+    opened = open_recording(moved)
+    assert (opened.format, opened.width, opened.height) == (version, 640, 480)
+    assert_same_events(opened.read(), relative(events))
+    assert_same_events(opened.read(1000, 9000), relative(events).between(1000, 9000))
+
+
+def test_evt2_by_hand_asks_for_its_size(tmp_path: Path) -> None:
+    # EVT2: type in bits 31..28 (8 = time high, 0/1 = OFF/ON), 6 low time bits, x 11, y 11.
+    high = (8 << 28) | 1000
+    words = [high, (1 << 28) | (5 << 22) | (7 << 11) | 3, (0 << 28) | (9 << 22) | (639 << 11) | 479]
+    path = tmp_path / "a.raw"
+    path.write_bytes(b"% evt 2.0\n" + np.array(words, "<u4").tobytes())
+    with pytest.raises(InputError, match="--sensor WxH"):
+        open_recording(path)
+    opened = open_recording(path, width=640, height=480)
+    assert opened.t_origin == 1000 * 64 + 5
+    found = opened.read()
+    assert (found.x.tolist(), found.y.tolist()) == ([7, 639], [3, 479])
+    assert (found.t.tolist(), found.p.tolist()) == ([0, 4], [1, 0])
+    path.write_bytes(path.read_bytes() + b"\1\2")
+    small = open_recording(path, width=600, height=480)
+    assert len(small.read()) == 1
+    assert (small.repairs.out_of_sensor, small.repairs.truncated_bytes) == (1, 2)
+
+
+def test_percent_header_without_a_version(tmp_path: Path) -> None:
+    path = tmp_path / "a.raw"
+    path.write_bytes(b"% Data file containing CD events.\n% Version 2\n\x0c\x08")
+    with pytest.raises(InputError, match="without an EVT version"):
+        open_recording(path, width=4, height=4)
+
+
+def test_damaged_aedat4(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat4"
+    path.write_bytes(b"#!AER-DAT4.0\r\n\x10\0\0\0garbage")
+    with pytest.raises(InputError, match="cannot be decoded"):
+        open_recording(path)
+
+
+def test_missing_faery_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faery", None)
+    for name, content in (("a", b"#!AER-DAT4.0\r\n"), ("b", b"% evt 3.0\n")):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"pip install eventhpe\[io\]"):
+            open_recording(path)

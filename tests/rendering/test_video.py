@@ -1,0 +1,135 @@
+"""Videos and contact sheets: readable back, in step with the recording, and refused if foreign."""
+
+import dataclasses
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from rendering_scenes import BallBody, K, MemoryRecording, motion
+
+from eventhpe.camera import Camera, project
+from eventhpe.errors import InputError
+from eventhpe.rendering.contact_sheet import contact_sheet
+from eventhpe.rendering.moments import moments
+from eventhpe.rendering.overlay import Layout
+from eventhpe.rendering.video import VideoWriter, render_overlay
+
+BODY = BallBody()
+
+
+def overlay(out: Path, *args, **options) -> str:
+    return render_overlay(*args, out, progress=False, backend="rasterizer", **options)
+
+
+def test_the_video_has_a_frame_a_step_at_real_time_speed(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "overlay.mp4"
+    assert overlay(out, motion(), MemoryRecording(), BODY) == "rasterizer"
+    frames = iio.imread(out, plugin="pyav")
+    width, height = Layout(128, 120).size
+    assert frames.shape == (8, height, width, 3)
+    metadata = iio.immeta(out, plugin="pyav")
+    assert metadata["fps"] == pytest.approx(25)
+    assert metadata["codec"] == "h264"
+    assert [p.name for p in out.parent.iterdir()] == ["overlay.mp4"]
+
+
+def test_the_mesh_moves_across_the_right_panel_and_is_gone_when_absent(tmp_path: Path) -> None:
+    out = tmp_path / "overlay.mp4"
+    overlay(out, motion(), MemoryRecording(), BODY, fps=10)
+    assert iio.immeta(out, plugin="pyav")["fps"] == pytest.approx(10)
+    frames = iio.imread(out, plugin="pyav").astype(int)
+    panel = Layout(128, 120).panel[0]
+    changed = np.abs(frames[:, 40:, :panel] - frames[:, 40:, -panel:]).sum(axis=3) > 120
+    middle = [np.median(np.nonzero(c)[1]) if c.sum() > 3000 else None for c in changed]
+    assert middle[3] is None
+    # Step 0 at x = -0.4 m, step 7 at +0.4 m: 150 px * 0.8 m / 3 m, four times enlarged.
+    assert middle[7] - middle[0] == pytest.approx(4 * 150 * 0.8 / 3, rel=0.06)
+
+
+@pytest.mark.parametrize("steps", [range(8), range(1, 8, 3)])
+def test_each_moment_has_the_events_of_its_window(steps: range) -> None:
+    recording, sequence = MemoryRecording(), motion()
+    for step, moment in zip(steps, moments(sequence, recording, BODY, steps), strict=True):
+        end = int(sequence.t_us[step])
+        expected = recording.read(end - sequence.window_us, end)
+        assert np.array_equal(moment.events.t, expected.t)
+        assert moment.label.t_us == end
+        assert (moment.vertices is None) == (step == 3)
+        if moment.vertices is not None:
+            assert moment.vertices.mean(axis=0) == pytest.approx(sequence.transl[step], abs=1e-3)
+
+
+def test_the_mesh_is_seen_through_the_lens_of_the_motion() -> None:
+    lens = (-0.3, 0.1, 0.001, -0.002)
+    bent = dataclasses.replace(motion(), distortion=np.array(lens))
+    plain = next(moments(motion(), MemoryRecording(), BODY, range(1))).vertices
+    vertices = next(moments(bent, MemoryRecording(), BODY, range(1))).vertices
+    camera = Camera(K, 128, 120, distortion=lens)
+    assert project(vertices, K) == pytest.approx(camera.project(plain), abs=1e-3)
+    assert vertices[:, 2] == pytest.approx(plain[:, 2])
+
+
+def test_a_turned_recording_is_turned_for_the_overlay(tmp_path: Path) -> None:
+    sideways = MemoryRecording(width=120, height=128)
+    with pytest.raises(InputError, match="120x128"):
+        overlay(tmp_path / "a.mp4", motion(), sideways, BODY)
+
+    def turn(events):
+        return events.reoriented(rotate=90)
+
+    overlay(tmp_path / "a.mp4", motion(), sideways, BODY, orient=turn)
+    first = next(moments(motion(), sideways, BODY, range(1), turn))
+    assert (first.events.width, first.events.height) == (128, 120)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"body_sha256": "1" * 64}, "body"),
+        ({"t_us": 60_000 + 40_000 * np.arange(8) ** 2}, "uneven"),
+        ({"t_us": 900_000 + 40_000 * np.arange(8)}, "1.000 s of events"),
+    ],
+)
+def test_a_foreign_motion_is_refused_and_nothing_is_written(changes, told, tmp_path) -> None:
+    foreign = dataclasses.replace(motion(), **changes)
+    with pytest.raises(InputError, match=told):
+        overlay(tmp_path / "a.mp4", foreign, MemoryRecording(), BODY)
+    with pytest.raises(InputError, match=told):
+        contact_sheet(foreign, MemoryRecording(), BODY, tmp_path / "a.png", backend="rasterizer")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video_cut_short_leaves_nothing_behind(tmp_path: Path) -> None:
+    def broken(events):
+        if len(events):
+            raise RuntimeError("stop")
+        return events
+
+    with pytest.raises(RuntimeError, match="stop"):
+        overlay(tmp_path / "a.mp4", motion(), MemoryRecording(), BODY, orient=broken)
+    assert not list(tmp_path.iterdir())
+
+
+def test_odd_frames_are_refused(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", 10) as video, pytest.raises(ValueError, match="even"):
+        video.write(np.zeros((11, 10, 3), np.uint8))
+
+
+def test_the_contact_sheet_shows_the_moments_asked_for(tmp_path: Path) -> None:
+    out = tmp_path / "sheet.png"
+    recording = MemoryRecording()
+    contact_sheet(motion(), recording, BODY, out, count=5, backend="rasterizer")
+    sheet = iio.imread(out)
+    tile = Layout(128, 120, rows=230)
+    assert sheet.shape == (
+        2 * (tile.panel[1] + tile.caption) + 6,
+        4 * tile.panel[0] + 3 * 6,
+        3,
+    )
+    contact_sheet(
+        motion(), recording, BODY, out, start_us=60_000, stop_us=140_000, backend="rasterizer"
+    )
+    assert iio.imread(out).shape[1] == 2 * tile.panel[0] + 6
+    with pytest.raises(InputError, match="no step"):
+        contact_sheet(motion(), recording, BODY, out, start_us=900_000, backend="rasterizer")
