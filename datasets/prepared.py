@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventhpe.camera import Crop
-from eventhpe.events.filters import BackgroundActivityFilter
 from eventhpe.events.recipe import InputRecipe
 from eventhpe.events.recording import open_recording
 from eventhpe.events.region import TRACKER_ID, RegionTracker
@@ -94,13 +93,11 @@ def cache_id(recipe: InputRecipe) -> str:
 
 def _write(path: Path, folder: Path, recipe: InputRecipe) -> None:
     recording = open_recording(path)
-    noise = BackgroundActivityFilter(
-        recording.width, recording.height, recipe.background_activity_us
-    )
+    denoise = recipe.noise_filter(recording.width, recording.height)
     tracker = RegionTracker(recording.width, recording.height)
     kept, regions = [EventStream.empty(recording.width, recording.height)], []
     for window in time_windows(recording, TRACKING_STEP_US, TRACKING_STEP_US):
-        events = window.events.masked(noise.keep(window.events))
+        events = denoise(window.events)
         kept.append(events)
         tracker.update(events, window.t0, window.t1)
         crop = tracker.crop(recipe.size)

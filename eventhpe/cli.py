@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _sensor_options(render)
     _body_option(render)
+    _backend_option(render)
     _orientation_options(render)
 
     demo = _command(commands, "demo", _demo, "simulate four seconds, infer, compare with truth")
@@ -105,6 +106,14 @@ def _body_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _backend_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend",
+        choices=("egl", "osmesa", "rasterizer"),
+        help="what draws meshes; default: the first of these that works",
+    )
+
+
 def _orientation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rotate", type=int, choices=(0, 90, 180, 270), default=0, help="turn clockwise first"
@@ -115,6 +124,7 @@ def _orientation_options(parser: argparse.ArgumentParser) -> None:
 
 def _infer_options(parser: argparse.ArgumentParser) -> None:
     _body_option(parser)
+    _backend_option(parser)
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--camera", type=Path, metavar="CAM.yaml", help="calibrated camera")
     camera.add_argument("--fov", type=float, metavar="DEG", help="horizontal field of view")
@@ -134,7 +144,8 @@ def _info(options: argparse.Namespace) -> int:
     from eventhpe.events.info import describe, preview
 
     recording = _open(options)
-    print(describe(recording))
+    for name, value in describe(recording).items():
+        print(f"{name:<12} {value}")
     if options.preview:
         preview(recording, options.preview)
         print(f"preview: {options.preview}")
@@ -197,7 +208,12 @@ def _render(options: argparse.Namespace) -> int:
     motion = MotionSequence.load(options.motion)
     out = options.out or options.motion.parent / "overlay.mp4"
     backend = render_overlay(
-        motion, _open(options), load_body(options.body), out, orient=_orient(options)
+        motion,
+        _open(options),
+        load_body(options.body),
+        out,
+        orient=_orient(options),
+        backend=options.backend,
     )
     print(f"overlay: {out} (meshes drawn by {backend})")
     return 0
@@ -215,7 +231,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
     found = checks()
     print(format_checks(found))
-    return 0 if all(check.ok for check in found) else 1
+    return 0 if all(check.ok or check.optional for check in found) else 1
 
 
 def _draw(
@@ -225,8 +241,8 @@ def _draw(
 
     orient = _orient(options)
     video, sheet = options.out / "overlay.mp4", options.out / "contact_sheet.png"
-    backend = render_overlay(motion, recording, body, video, orient=orient)
-    contact_sheet(motion, recording, body, sheet, orient=orient)
+    backend = render_overlay(motion, recording, body, video, orient=orient, backend=options.backend)
+    contact_sheet(motion, recording, body, sheet, orient=orient, backend=backend)
     print(f"overlay: {video} (meshes drawn by {backend})")
     print(f"contact sheet: {sheet}")
 

@@ -94,7 +94,7 @@ def mean_pose(motion: MotionSequence, networks: Networks, body: Body) -> MotionS
             if name not in ("global_orient", "body_pose")
         },
     )
-    return replace(still, betas=np.zeros(10), transl=transl)
+    return replace(still, betas=np.zeros(10, np.float32), transl=transl.astype(np.float32))
 
 
 def silhouette_agreement(
@@ -145,9 +145,7 @@ def silhouette_agreement(
     )
 
 
-def posed(
-    motion: MotionSequence, body: Body
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def posed(motion: MotionSequence, body: Body) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Vertices (T, V, 3) and joints (T, 24, 3) of a motion, camera frame, metres."""
     orient, pose = motion.matrices()
     betas = torch.from_numpy(motion.betas)[None]

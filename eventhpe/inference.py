@@ -13,7 +13,6 @@ from tqdm import tqdm
 from eventhpe.body import Body
 from eventhpe.camera import Camera, Crop, decode_translation, region_features
 from eventhpe.errors import InputError
-from eventhpe.events.filters import BackgroundActivityFilter
 from eventhpe.events.recipe import InputRecipe
 from eventhpe.events.recording import Recording
 from eventhpe.events.region import RegionTracker
@@ -65,7 +64,10 @@ def load_networks(
         )
     flow_net = FlowNet(FlowNetConfig(**flow_card.config))
     shape_net = ShapeNet(ShapeNetConfig(**shape_card.config))
-    for path, module, state in ((flownet, flow_net, flow_state), (shapenet, shape_net, shape_state)):
+    for path, module, state in (
+        (flownet, flow_net, flow_state),
+        (shapenet, shape_net, shape_state),
+    ):
         try:
             module.load_state_dict(state)
         except RuntimeError as error:
@@ -115,10 +117,7 @@ class Estimator:
     def __init__(self, networks: Networks, camera: Camera, start: Step | None = None) -> None:
         self.networks = networks
         self.camera = camera
-        recipe = networks.recipe
-        self._noise = BackgroundActivityFilter(
-            camera.width, camera.height, recipe.background_activity_us
-        )
+        self._denoise = networks.recipe.noise_filter(camera.width, camera.height)
         self._filtered = EventStream.empty(camera.width, camera.height)
         self._tracker = RegionTracker(camera.width, camera.height)
         self._memory: ShapeNetState | None = None
@@ -136,9 +135,8 @@ class Estimator:
         events = self._filter(window)
         self._tracker.update(events, window.t0, window.t1)
         crop = self._tracker.crop(self.networks.recipe.size)
-        if not self._tracker.located:
-            return self._keep(replace(self._last, confidence=0.0), window, crop, ABSENT)
-        if self._activity(events, crop, window.t1 - step_us, window.t1) < SILENT_EVENTS:
+        since = window.t1 - step_us
+        if not self._tracker.located or self._activity(events, crop, since) < SILENT_EVENTS:
             fade = math.exp(-step_us * 1e-6 / HELD_CONFIDENCE_S)
             held = replace(self._last, confidence=self._last.confidence * fade)
             state = ABSENT if self._last.state == ABSENT else HELD
@@ -148,8 +146,7 @@ class Estimator:
     def _filter(self, window: Window) -> EventStream:
         """The window's events that pass the noise filter; each event is judged once."""
         since = window.t0 if self._seen_until is None else max(window.t0, self._seen_until)
-        fresh = window.events.between(since, window.t1)
-        fresh = fresh.masked(self._noise.keep(fresh))
+        fresh = self._denoise(window.events.between(since, window.t1))
         self._seen_until = window.t1
         old = self._filtered.between(window.t0, since)
         self._filtered = EventStream.concatenate([old, fresh])
@@ -190,8 +187,9 @@ class Estimator:
         self._last = replace(step, t_us=window.t1, region=_box(crop), state=state)
         return self._last
 
-    def _activity(self, events: EventStream, crop: Crop, t0: int, t1: int) -> int:
-        fresh = events.between(t0, t1)
+    def _activity(self, events: EventStream, crop: Crop, since: int) -> int:
+        """How many events the region has seen since a time."""
+        fresh = events.masked(events.t >= since)
         x, y = fresh.x - crop.x0, fresh.y - crop.y0
         return int(((x >= 0) & (x < crop.side) & (y >= 0) & (y < crop.side)).sum())
 

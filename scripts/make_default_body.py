@@ -4,7 +4,7 @@ Shapes and bones come from MakeHuman's CC0 mesh and targets through ``anny`` 0.6
 after them (pose, joints, weights, correctives, thinning) is computed here. anny and warp-lang are
 needed only here, so they live in an environment of their own::
 
-    python -m venv .anny && .anny/bin/pip install anny==0.6.2 numpy scipy
+    python -m venv .anny && .anny/bin/pip install anny==0.6.2 scipy smplx
     PYTHONPATH=. .anny/bin/python scripts/make_default_body.py
 
 It takes about five minutes, most of them anny's first start (a 790 MB cache, see ANNY_CACHE_DIR).
@@ -424,6 +424,7 @@ class Thinning:
 
 # --- 4. Joints, weights, shape space ------------------------------------------------------------
 
+ELBOW_WIDTH = 0.10  # metres along the arm, from all upper arm to all forearm
 _BONE_TO_JOINT = {
     "pelvis": 0, "upperleg": 1, "lowerleg": 4, "foot": 7, "toe": 10, "clavicle": 13,
     "shoulder01": 13, "upperarm": 16, "lowerarm": 18, "wrist": 20, "metacarpal": 20,
@@ -457,8 +458,20 @@ def merge_weights(weights: np.ndarray, labels: list[str], points: np.ndarray) ->
     return merged
 
 
+def recentre_elbows(weights: np.ndarray, points: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """Deal out the arms' share again along the arm: anny's weights change 16 mm off the elbow."""
+    weights = weights.copy()
+    for upper, lower in ((16, 18), (17, 19)):
+        beyond = (points[:, 0] - joints[lower, 0]) * np.sign(joints[lower, 0])
+        ramp = np.clip(beyond / ELBOW_WIDTH + 0.5, 0, 1)
+        ramp = ramp * ramp * (3 - 2 * ramp)
+        both = weights[:, upper] + weights[:, lower]
+        weights[:, upper], weights[:, lower] = both * (1 - ramp), both * ramp
+    return weights
+
+
 def smooth_weights(weights: np.ndarray, faces: np.ndarray, rounds: int) -> np.ndarray:
-    """Average each vertex's weights with its neighbours', keep the four largest, sum to 1."""
+    """Weights averaged with the neighbours', cut to the four largest (and ties), summing to 1."""
     edges = np.unique(np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), 1), axis=0)
     both = np.vstack([edges, edges[:, ::-1]])
     degree = np.bincount(both[:, 0], minlength=len(weights))[:, None]
@@ -528,7 +541,7 @@ _RANGES = {
 }
 # How far to go from linear (0) to spherical (1) blending: where flesh is far from the joint
 # (buttocks, chest) all of it bulges.
-_STRENGTH = {1: 0.35, 4: 0.7, 13: 0.4, 16: 0.45, 18: 0.8, 20: 1.0, 22: 1.0}
+_STRENGTH = {1: 0.45, 4: 0.7, 13: 0.4, 16: 0.45, 18: 1.0, 20: 1.0, 22: 1.0}
 
 
 def fit_correctives(
@@ -612,8 +625,8 @@ def make(adults: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
     error = 1000 * np.linalg.norm(held_out, axis=-1)
     template, directions, share = shape_space(vertices)
     merged = merge_weights(adults["weights"][kept], list(adults["labels"]), template)
-    weights = smooth_weights(merged, faces, rounds=3)
     joints = regressor @ template
+    weights = smooth_weights(recentre_elbows(merged, template, joints), faces, rounds=3)
     print(f"{len(template)} vertices, {len(faces)} faces, {np.ptp(template[:, 1]):.3f} m tall")
     print(f"ten betas hold {100 * share:.2f}% of the variance")
     print(

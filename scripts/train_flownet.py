@@ -1,4 +1,4 @@
-"""Train FlowNet: ``python scripts/train_flownet.py fit --config scripts/configs/flownet/small.yaml``.
+"""Train FlowNet: ``python scripts/train_flownet.py fit --config CONFIG`` (configs/flownet/).
 
 Stop it with Ctrl-C at any time; continue with ``--ckpt_path RUN/checkpoints/last.ckpt``.
 """

@@ -1,4 +1,4 @@
-"""Train ShapeNet: ``python scripts/train_shapenet.py fit --config scripts/configs/shapenet/small.yaml``.
+"""Train ShapeNet: ``python scripts/train_shapenet.py fit --config CONFIG`` (configs/shapenet/).
 
 Stop it with Ctrl-C at any time; continue with ``--ckpt_path RUN/checkpoints/last.ckpt``.
 """

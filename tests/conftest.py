@@ -13,3 +13,36 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real recordings are not at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def simulated_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of a simulated walk before a 128x128 sensor, with its truth."""
+    from eventhpe.body import load_body
+    from eventhpe.simulation.simulate import SimulationConfig, simulate
+
+    path = tmp_path_factory.mktemp("simulated") / "walk.h5"
+    config = SimulationConfig(duration_s=2.0, sensor=(128, 128), motion="walk")
+    simulate(config, path, 7, load_body())
+    return path
+
+
+@pytest.fixture(scope="session")
+def untrained_cards(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Cards of both small networks as they are initialised, FlowNet's and ShapeNet's."""
+    import torch
+
+    from eventhpe.events.recipe import InputRecipe
+    from eventhpe.weights import Card, save_weights
+    from flownet.model import FlowNet
+    from shapenet.model import ShapeNet
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("weights")
+    for name, network in (
+        ("flownet", FlowNet.preset("small", 8)),
+        ("shapenet", ShapeNet.preset("small", 10)),
+    ):
+        card = Card(name, network.config_dict(), InputRecipe(), {"steps": 0}, "MIT")
+        save_weights(folder / f"{name}.json", network.state_dict(), card)
+    return folder / "flownet.json", folder / "shapenet.json"

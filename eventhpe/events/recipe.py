@@ -4,14 +4,16 @@ The recipe travels inside a network's card (`eventhpe.weights`), so that weights
 with windows of another length, other bins or another filter.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from eventhpe.camera import Crop
+from eventhpe.events.filters import BackgroundActivityFilter
 from eventhpe.events.representations import binary_frame
 from eventhpe.events.stream import EventStream
 
@@ -38,8 +40,12 @@ class InputRecipe:
     size: int = 128
     background_activity_us: int = 30_000
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def noise_filter(self, width: int, height: int) -> Callable[[EventStream], EventStream]:
+        """A fresh filter for one recording; feed it consecutive blocks, each event once."""
+        if self.background_activity_us == 0:
+            return lambda events: events
+        noise = BackgroundActivityFilter(width, height, self.background_activity_us)
+        return lambda events: events.masked(noise.keep(events))
 
     def prepare(self, events: EventStream, t0: int, t1: int, crop: Crop) -> NDArray[np.float32]:
         """Accumulate the events of [t0, t1) and resample them to the crop.

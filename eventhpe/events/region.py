@@ -22,8 +22,9 @@ MIN_EVENTS = 25.0  # activity under which nothing is located
 MIN_SHARE = 0.08  # a blob with a smaller share of the activity is noise
 LONE_EVENT = 0.6  # smoothed activity that one or two scattered events cannot reach
 TAIL = 0.01  # share of activity left outside on each side of the extent
+NOISE_FLOOR = 2.0  # a cell stands out when it is this many times as active as the median cell
 # Caches of tracked regions carry it in their name.
-TRACKER_ID = f"track{CELLS}-{MEMORY_S}-{GROWTH_S}-{SHRINK_PER_S}-{MARGIN}-{MIN_SHARE}-{TAIL}"
+TRACKER_ID = f"track{CELLS}-{MEMORY_S}-{GROWTH_S}-{SHRINK_PER_S}-{MARGIN}-{MIN_SHARE}-{TAIL}-{NOISE_FLOOR}"
 
 
 @dataclass
@@ -113,10 +114,12 @@ class RegionTracker:
             return None
         # The square root keeps a fast limb from outvoting a slow trunk.
         smooth = ndimage.gaussian_filter(np.sqrt(self._activity), 0.7)
-        mask = smooth > max(0.15 * np.quantile(smooth[smooth > 0], 0.98), LONE_EVENT)
+        high = float(np.quantile(smooth[smooth > 0], 0.98))
+        noise = min(NOISE_FLOOR * float(np.median(smooth)), 0.6 * high)
+        mask = smooth > max(0.15 * high, noise, LONE_EVENT)
         labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
         mass = ndimage.sum_labels(self._activity, labels, np.arange(1, count + 1))
-        kept = np.flatnonzero(mass >= MIN_SHARE * self._activity.sum()) + 1
+        kept = np.flatnonzero(mass >= MIN_SHARE * mass.sum()) + 1
         if len(kept) == 0:
             return None
         person = np.where(np.isin(labels, kept), np.sqrt(self._activity), 0.0)

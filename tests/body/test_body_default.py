@@ -98,7 +98,7 @@ def test_regressor_and_weights_are_convex_combinations(body: Body) -> None:
     for rows in (body.smpl.J_regressor, body.smpl.lbs_weights):
         assert rows.min() >= 0
         np.testing.assert_allclose(rows.sum(1).numpy(), 1, atol=1e-5)
-    assert int((body.smpl.lbs_weights > 0).sum(1).max()) <= 4
+    assert int((body.smpl.lbs_weights > 0).sum(1).max()) <= 5
 
 
 def test_random_betas_are_plausible_adults(body: Body) -> None:
@@ -117,7 +117,8 @@ def test_first_beta_moves_the_body_most(body: Body) -> None:
     assert bool((spread[:-1] >= spread[1:] * 0.999).all())
 
 
-BENDS = {
+# name -> joint, rotation vectors in degrees, radius in metres of what is around the joint
+BENDS: dict[str, tuple[int, dict[str, tuple[float, float, float]], float]] = {
     "elbow": (18, {"j18": (0, -120, 0)}, 0.10),
     "knee": (4, {"j4": (110, 0, 0)}, 0.16),
     "hip": (1, {"j1": (-90, 0, 0)}, 0.20),
@@ -129,17 +130,19 @@ BENDS = {
 
 @pytest.mark.parametrize("name", BENDS)
 def test_bends_keep_the_volume(body: Body, name: str) -> None:
-    """The volume near the joint, as the divergence theorem gives it, stays within 15%."""
+    """A bend changes the body's volume by less than a fifth of what lies around the joint."""
     joint, turns, reach = BENDS[name]
     rest, bent = pose(body), pose(body, **turns)
     centre = body.rest_joints(torch.zeros(1, 10))[0, joint].double().numpy()
     near = np.linalg.norm(rest[body.faces].mean(1) - centre, axis=1) < reach
-    whole = trimesh.Trimesh(rest, body.faces, process=False).volume
-    change = trimesh.Trimesh(bent, body.faces, process=False).volume - whole
-    # The part's own volume: the closed cap of the patch, as a cone from the joint.
-    corners = rest[body.faces[near]] - centre
-    part = np.abs(np.einsum("ij,ij->", np.cross(corners[:, 0], corners[:, 1]), corners[:, 2]) / 6)
-    assert abs(change) < 0.15 * part
+    a, b, c = (rest[body.faces[near]] - centre).transpose(1, 0, 2)
+    around = abs((np.cross(a, b) * c).sum()) / 6  # cones from the joint to the skin around it
+    change = volume(bent, body.faces) - volume(rest, body.faces)
+    assert abs(change) < 0.2 * around
+
+
+def volume(vertices: np.ndarray, faces: np.ndarray) -> float:
+    return float(trimesh.Trimesh(vertices, faces, process=False).volume)
 
 
 def test_twisted_wrist_keeps_its_thickness(body: Body) -> None:

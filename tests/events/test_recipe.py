@@ -84,7 +84,7 @@ def test_taps_of_inner_pixels_partition_the_crop(length, origin, side, size):
     first, count, weights = axis_taps(length, origin, side, size)
     total = np.zeros(size)
     for j in range(length):
-        assert 0 <= first[j]
+        assert first[j] >= 0
         assert first[j] + count[j] <= size
         total[first[j] : first[j] + count[j]] += weights[j, : count[j]]
     # A crop pixel wholly on the sensor gets weights that sum to 1 (bilinear) or its source's
@@ -93,7 +93,9 @@ def test_taps_of_inner_pixels_partition_the_crop(length, origin, side, size):
     reach = 0.0 if size < side else 0.5
     inner = (left - reach >= 0) & (left + side / size + reach <= length)
     expected = side / size if size < side else 1.0
-    np.testing.assert_allclose(total[inner] * (expected if size < side else 1.0), expected, rtol=2e-3)
+    np.testing.assert_allclose(
+        total[inner] * (expected if size < side else 1.0), expected, rtol=2e-3
+    )
 
 
 def test_events_outside_the_window_or_the_crop_do_not_count():

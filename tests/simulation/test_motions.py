@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from eventhpe.simulation.motions import HIP_CURVE, KNEE_CURVE, MOTIONS, Z, motion
+from eventhpe.simulation.gait import HIP_CURVE, KNEE_CURVE
+from eventhpe.simulation.motions import MOTIONS
 from eventhpe.simulation.performance import (
     Motion,
     Stage,
@@ -12,6 +13,7 @@ from eventhpe.simulation.performance import (
     random_motion,
     single_motion,
 )
+from eventhpe.simulation.posing import Z
 from eventhpe.simulation.segments import (
     KNEES,
     L_SHOULDER,
@@ -87,9 +89,8 @@ def test_the_planted_foot_stays_put_while_the_body_moves() -> None:
     performed = walk(1)
     points = contact_points(performed.rotations) + performed.translation[:, None]
     speed = np.linalg.norm(np.diff(points[..., [0, 2]], axis=0), axis=-1) * 100
-    lowest = points[1:, :, 1].argmin(axis=1)
-    sliding = speed[np.arange(600), lowest]
-    assert np.median(sliding) < 0.2
+    body = np.linalg.norm(np.diff(performed.translation[:, [0, 2]], axis=0), axis=1) * 100
+    assert np.median(speed.min(axis=1)) < 0.1 * body.mean()
     assert abs(points[..., 1].min()) < 0.06
 
 
@@ -115,7 +116,7 @@ def test_walkers_stay_about_their_stage() -> None:
 
 def test_about_half_of_the_material_travels_towards_away_and_across() -> None:
     share, depth_share = [], []
-    for seed in range(40):
+    for seed in range(30):
         performed = random_motion(np.random.default_rng(seed), 8.0)
         velocity = np.diff(performed.translation[:, [0, 2]], axis=0) * 100
         speed = np.linalg.norm(velocity, axis=1)
@@ -155,15 +156,3 @@ def test_curves_start_and_end_flat() -> None:
     p = pulses(t, 2.0, 0.3, 0.2)
     assert p.min() == pytest.approx(0, abs=1e-9)
     assert p[80] == pytest.approx(1)  # 0.8 s is 0.4 of the period: held
-
-
-def test_a_motion_registers_under_its_name() -> None:
-    def salute(rng, duration):  # type: ignore[no-untyped-def]
-        """Salute."""
-        return blank(duration)
-
-    motion(0.0)(salute)
-    try:
-        assert MOTIONS["salute"].make is salute
-    finally:
-        del MOTIONS["salute"]

@@ -82,9 +82,7 @@ def test_the_person_stands_upright_before_the_camera(clean: Path) -> None:
     assert (joints[:, 7, 1] > joints[:, 0, 1] + 0.5).all()
 
 
-def test_projected_joints_lie_on_the_silhouette_and_events_near_it(
-    clean: Path, body: Body
-) -> None:
+def test_projected_joints_lie_on_the_silhouette_and_events_near_it(clean: Path, body: Body) -> None:
     truth = SimulatedTruth.load(clean)
     events = open_recording(clean).read(0, 1_500_000)
     on_body, near_body = [], []
@@ -96,12 +94,12 @@ def test_projected_joints_lie_on_the_silhouette_and_events_near_it(
         u, v = np.rint(uvw[:, :2] / uvw[:, 2:]).astype(int).T
         inside = (u >= 0) & (v >= 0) & (u < 128) & (v < 128)
         on_body.append(distance[v[inside], u[inside]] <= 1.0)
-        now = events.between(t - 10_000, t + 10_000)
+        now = events.between(t - 4_000, t + 4_000)
         near_body.append(distance[now.y, now.x] <= 3.0)
     assert np.concatenate(on_body).mean() > 0.97
     near = np.concatenate(near_body)
     assert len(near) > 50
-    # The lens's blur and 10 ms of movement reach a little beyond the silhouette, no further.
+    # The lens's blur and 4 ms of movement reach a little beyond the silhouette, no further.
     assert near.mean() > 0.99
 
 
@@ -134,7 +132,9 @@ def test_flow_truth_moves_the_visible_surface(clean: Path, body: Body) -> None:
 def test_without_a_person_nothing_is_present(body: Body, tmp_path: Path) -> None:
     for seed in range(3):
         path = tmp_path / f"{seed}.h5"
-        simulate(SimulationConfig(duration_s=0.3, sensor=(128, 128), person=False), path, seed, body)
+        simulate(
+            SimulationConfig(duration_s=0.3, sensor=(128, 128), person=False), path, seed, body
+        )
         truth = SimulatedTruth.load(path)
         assert not truth.present.any()
         assert not truth.betas.any()
