@@ -121,12 +121,17 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
 
 
 class FlowWindows(Dataset[dict[str, torch.Tensor]]):
-    """Single windows for stage one: ``voxel`` (C, S, S) and ``events`` (N, 4).
+    """Single windows for stage one: ``voxel`` (C, S, S), ``events`` (N, 4), and ``flow`` on demand.
 
     ``events`` are [x, y, tau, polarity]: crop pixels, 0..1 through the window, +-1; polarity 0
     pads. A window with more than N events is represented by N of them drawn at random.
 
-    Args: as in `PoseClips`; ``max_events`` is N.
+    ``flow`` (2, S, S) is the true flow from the window's start to its end in crop pixels, NaN off
+    the body and where no event fired; it cannot be augmented.
+
+    Args: as in `PoseClips`, and
+        max_events: N.
+        with_flow: add ``flow``.
     """
 
     def __init__(
@@ -137,7 +142,9 @@ class FlowWindows(Dataset[dict[str, torch.Tensor]]):
         max_events: int,
         augmentation: Augmentation,
         seed: int,
+        with_flow: bool = False,
     ) -> None:
+        self.with_flow = with_flow
         self.recordings = recordings
         self.recipe = recipe
         self.count = count
@@ -161,7 +168,12 @@ class FlowWindows(Dataset[dict[str, torch.Tensor]]):
         if rng.random() < self.augmentation.flip:
             grid = grid[:, :, ::-1].copy()
             rows[:, 0] = np.where(rows[:, 3] != 0, crop.size - 1 - rows[:, 0], 0)
-        return {"voxel": torch.from_numpy(grid), "events": torch.from_numpy(rows)}
+        sample = {"voxel": torch.from_numpy(grid), "events": torch.from_numpy(rows)}
+        if self.with_flow:
+            flow = recording.flow(t0, t1, crop)
+            flow[:, ~grid.any(axis=0)] = np.nan
+            sample["flow"] = torch.from_numpy(flow)
+        return sample
 
     def _event_rows(
         self, events: EventStream, t0: int, crop: Crop, rng: np.random.Generator

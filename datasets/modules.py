@@ -88,17 +88,21 @@ class FlowData(SimulatedData):
         self.max_events = max_events
 
     def train_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self._windows("train", self.count, Augmentation(), self.seed), True)
+        train, most = self.recordings["train"], self.max_events
+        windows = FlowWindows(train, self.recipe, self.count, most, Augmentation(), self.seed)
+        return self._loader(windows, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return self._loader(
-            self._windows("val", self.val_count, NO_AUGMENTATION, VALIDATION_SEED), False
+        windows = FlowWindows(
+            self.recordings["val"],
+            self.recipe,
+            self.val_count,
+            self.max_events,
+            NO_AUGMENTATION,
+            VALIDATION_SEED,
+            with_flow=True,
         )
-
-    def _windows(self, part: str, count: int, augmentation: Augmentation, seed: int) -> FlowWindows:
-        return FlowWindows(
-            self.recordings[part], self.recipe, count, self.max_events, augmentation, seed
-        )
+        return self._loader(windows, shuffle=False)
 
 
 class PoseData(SimulatedData):

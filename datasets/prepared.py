@@ -7,6 +7,7 @@ its contents, so a stale cache is never read.
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from eventhpe.events.stream import EventStream
 from eventhpe.events.windows import time_windows
 
 TRACKING_STEP_US = 50_000
+TrueFlow = Callable[[int, int, Crop], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,15 @@ class PreparedRecording:
         regions: (R, 3) left, top and side of the tracked square after each tracking step.
         K: (3, 3) intrinsics in pixels.
         labels: truth.
+        flow: (t0, t1, crop) -> (2, S, S) true flow from t0 to t1 in crop pixels, NaN where it is
+            not defined.
     """
 
     events: EventStream
     regions: NDArray[np.float32]
     K: NDArray[np.float64]
     labels: Labels
+    flow: TrueFlow
 
     @property
     def duration_us(self) -> int:
@@ -74,7 +79,12 @@ class PreparedRecording:
 
 
 def prepare(
-    path: Path, cache: Path, recipe: InputRecipe, K: NDArray[np.float64], labels: Labels
+    path: Path,
+    cache: Path,
+    recipe: InputRecipe,
+    K: NDArray[np.float64],
+    labels: Labels,
+    flow: TrueFlow,
 ) -> PreparedRecording:
     """Filter and track a recording, or read what an earlier call left in ``cache``."""
     folder = cache / f"{path.stem}-{cache_id(recipe)}"
@@ -83,7 +93,7 @@ def prepare(
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in "xytp"}
     width, height = (int(v) for v in np.load(folder / "size.npy"))
     events = EventStream(**arrays, width=width, height=height)
-    return PreparedRecording(events, np.load(folder / "regions.npy"), K, labels)
+    return PreparedRecording(events, np.load(folder / "regions.npy"), K, labels, flow)
 
 
 def cache_id(recipe: InputRecipe) -> str:

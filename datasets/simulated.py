@@ -1,16 +1,19 @@
 """Folders written by ``scripts/simulate_dataset.py``."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from datasets.prepared import Labels, PreparedRecording, prepare
 from eventhpe.body import Body
+from eventhpe.camera import Crop
 from eventhpe.errors import InputError
 from eventhpe.events.recipe import InputRecipe
-from eventhpe.simulation.truth import SimulatedTruth
+from eventhpe.simulation.truth import SimulatedTruth, truth_flow
 
 
 def load_simulated(
@@ -46,7 +49,8 @@ def load_simulated(
                 f"truth for body {body.body_id}",
                 "Simulate the set again with this body.",
             )
-        recordings.append(prepare(path, cache, recipe, truth.K, labels_of(truth, body)))
+        flow = partial(_crop_flow, truth, body)
+        recordings.append(prepare(path, cache, recipe, truth.K, labels_of(truth, body), flow))
     return recordings
 
 
@@ -61,3 +65,10 @@ def labels_of(truth: SimulatedTruth, body: Body) -> Labels:
         pelvis=(truth.transl + root.numpy()).astype(np.float32),
         present=truth.present,
     )
+
+
+def _crop_flow(
+    truth: SimulatedTruth, body: Body, t0: int, t1: int, crop: Crop
+) -> NDArray[np.float32]:
+    """Flow of the body's surface from t0 to t1 in crop pixels (2, S, S), NaN off the body."""
+    return truth_flow(truth, body, t0, t1, crop.intrinsics(truth.K), (crop.size, crop.size))

@@ -164,7 +164,8 @@ def _convert(options: argparse.Namespace) -> int:
 
 def _infer(options: argparse.Namespace) -> int:
     from eventhpe.body import load_body
-    from eventhpe.inference import infer, load_networks
+    from eventhpe.estimator import load_networks
+    from eventhpe.inference import infer
     from eventhpe.sequence import MotionSequence
     from eventhpe.weights import FLOWNET, SHAPENET
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from eventhpe.body import load_body
 from eventhpe.camera import Camera
+from eventhpe.estimator import load_networks
 from eventhpe.evaluation import PoseErrors, mean_pose, pose_errors
 from eventhpe.events.recording import open_recording
-from eventhpe.inference import infer, load_networks
+from eventhpe.inference import infer
 from eventhpe.rendering import contact_sheet, render_overlay
 from eventhpe.simulation.simulate import SimulationConfig, simulate
 from eventhpe.simulation.truth import SimulatedTruth

@@ -10,9 +10,9 @@ from scipy.ndimage import distance_transform_edt
 from eventhpe import metrics
 from eventhpe.body import Body
 from eventhpe.camera import project
+from eventhpe.estimator import Networks
 from eventhpe.events.recording import Recording
 from eventhpe.events.region import MARGIN
-from eventhpe.inference import Networks
 from eventhpe.rasterizer import rasterize
 from eventhpe.sequence import ABSENT, MotionSequence
 from eventhpe.simulation.truth import SimulatedTruth

@@ -1,9 +1,7 @@
 """From a recording to a MotionSequence: windows, region, flow, pose, one pass forward in time."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,196 +9,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from eventhpe.body import Body
-from eventhpe.camera import Camera, Crop, decode_translation, region_features
+from eventhpe.camera import Camera
 from eventhpe.errors import InputError
+from eventhpe.estimator import Estimator, Networks, Step
 from eventhpe.events.recipe import InputRecipe
 from eventhpe.events.recording import Recording
-from eventhpe.events.region import RegionTracker
 from eventhpe.events.stream import EventStream
-from eventhpe.events.windows import Window, time_windows
-from eventhpe.sequence import ABSENT, HELD, TRACKED, MotionSequence
-from eventhpe.weights import FLOWNET, SHAPENET, load_weights
-from flownet.model import FlowNet, FlowNetConfig
-from shapenet.model import ShapeNet, ShapeNetConfig, ShapeNetState
+from eventhpe.events.windows import time_windows
+from eventhpe.sequence import HELD, TRACKED, MotionSequence
 
 STEP_RANGE_US = (10_000, 100_000)
-SILENT_EVENTS = 8  # fewer new events in the region: nothing moved, the pose is held
-PRESENCE_MEMORY_S = 0.3
-HELD_CONFIDENCE_S = 2.0  # a held pose loses confidence with this time constant
-
-
-@dataclass(frozen=True)
-class Networks:
-    """Both released networks and what they eat.
-
-    Attributes:
-        flownet, shapenet: in evaluation mode, on one device.
-        recipe: shared input recipe.
-        hashes: network name -> sha256 of its tensors.
-    """
-
-    flownet: FlowNet
-    shapenet: ShapeNet
-    recipe: InputRecipe
-    hashes: dict[str, str]
-
-
-def load_networks(
-    flownet: Path = FLOWNET, shapenet: Path = SHAPENET, device: str = "cpu"
-) -> Networks:
-    """Read both networks from their cards.
-
-    Raises:
-        InputError: a card or its tensors cannot be used, or the two cards' recipes differ.
-    """
-    flow_state, flow_card = load_weights(flownet, "flownet")
-    shape_state, shape_card = load_weights(shapenet, "shapenet")
-    if flow_card.recipe != shape_card.recipe:
-        raise InputError(
-            shapenet,
-            f"the recipe {shape_card.recipe}",
-            f"that of the FlowNet, {flow_card.recipe}",
-            "Use two networks that were trained together.",
-        )
-    flow_net = FlowNet(FlowNetConfig(**flow_card.config))
-    shape_net = ShapeNet(ShapeNetConfig(**shape_card.config))
-    for path, module, state in (
-        (flownet, flow_net, flow_state),
-        (shapenet, shape_net, shape_state),
-    ):
-        try:
-            module.load_state_dict(state)
-        except RuntimeError as error:
-            raise InputError(
-                path,
-                "tensors that do not fit the card's configuration",
-                "the tensors the card was written for",
-                "Take the card and the tensors from the same release.",
-            ) from error
-        module.to(device).eval().requires_grad_(False)
-    hashes = {"flownet": flow_card.sha256, "shapenet": shape_card.sha256}
-    return Networks(flow_net, shape_net, flow_card.recipe, hashes)
-
-
-@dataclass(frozen=True)
-class Step:
-    """The estimate at a window's end.
-
-    Attributes:
-        t_us: the window's end.
-        rotations: (24, 3, 3) camera frame; meaningless while absent.
-        betas: (10,).
-        pelvis: (3,) metres, camera frame.
-        region: x0, y0, width, height of the region in pixels.
-        confidence: 0..1.
-        state: ``TRACKED``, ``HELD`` or ``ABSENT``.
-    """
-
-    t_us: int
-    rotations: NDArray[np.float32]
-    betas: NDArray[np.float32]
-    pelvis: NDArray[np.float32]
-    region: tuple[float, float, float, float]
-    confidence: float
-    state: int
-
-
-class Estimator:
-    """Takes windows one by one, in order, and remembers what a recurrent estimate needs.
-
-    Args:
-        networks: both networks.
-        camera: of the (reoriented) events.
-        start: pose to report until the first motion; None starts from the mean pose.
-    """
-
-    def __init__(self, networks: Networks, camera: Camera, start: Step | None = None) -> None:
-        self.networks = networks
-        self.camera = camera
-        self._denoise = networks.recipe.noise_filter(camera.width, camera.height)
-        self._filtered = EventStream.empty(camera.width, camera.height)
-        self._tracker = RegionTracker(camera.width, camera.height)
-        self._memory: ShapeNetState | None = None
-        self._presence = 0.5
-        self._seen_until: int | None = None
-        self._last = start or self._mean_step()
-
-    def step(self, window: Window, step_us: int) -> Step:
-        """Estimate the pose at the window's end.
-
-        Args:
-            window: the events of [t0, t1), t1 after every earlier window's.
-            step_us: time since the window before.
-        """
-        events = self._filter(window)
-        self._tracker.update(events, window.t0, window.t1)
-        crop = self._tracker.crop(self.networks.recipe.size)
-        since = window.t1 - step_us
-        if not self._tracker.located or self._activity(events, crop, since) < SILENT_EVENTS:
-            fade = math.exp(-step_us * 1e-6 / HELD_CONFIDENCE_S)
-            held = replace(self._last, confidence=self._last.confidence * fade)
-            state = ABSENT if self._last.state == ABSENT else HELD
-            return self._keep(held, window, crop, state)
-        return self._estimate(events, window, crop, step_us)
-
-    def _filter(self, window: Window) -> EventStream:
-        """The window's events that pass the noise filter; each event is judged once."""
-        since = window.t0 if self._seen_until is None else max(window.t0, self._seen_until)
-        fresh = self._denoise(window.events.between(since, window.t1))
-        self._seen_until = window.t1
-        old = self._filtered.between(window.t0, since)
-        self._filtered = EventStream.concatenate([old, fresh])
-        return self._filtered
-
-    def _estimate(self, events: EventStream, window: Window, crop: Crop, step_us: int) -> Step:
-        networks = self.networks
-        device = next(networks.shapenet.parameters()).device
-        grid = networks.recipe.prepare(events, window.t0, window.t1, crop)
-        geometry = _geometry(self.camera, crop)
-        with torch.inference_mode():
-            image = torch.from_numpy(grid)[None].to(device)
-            flow = networks.flownet(image)[-1] / crop.size
-            inputs = torch.cat([image, flow], dim=1)[None]
-            log_step = torch.tensor([math.log(step_us * 1e-6)])
-            place = torch.cat([region_features(*geometry), log_step])[None, None].to(device)
-            output, self._memory = networks.shapenet(inputs, place, self._memory)
-            code = output.translation_code[0, 0].cpu()
-            pelvis = decode_translation(code[0], code[1], code[2], *geometry)
-        gain = 1.0 - math.exp(-step_us * 1e-6 / PRESENCE_MEMORY_S)
-        presence = float(torch.sigmoid(output.presence_logit[0, 0]))
-        self._presence += gain * (presence - self._presence)
-        # The log variance is of an error in decimetres: an expected decimetre halves confidence.
-        expected = math.exp(0.5 * float(output.log_variance[0, 0]))
-        estimate = Step(
-            t_us=window.t1,
-            rotations=output.rotations[0, 0].cpu().numpy(),
-            betas=output.betas[0, 0].cpu().numpy(),
-            pelvis=pelvis.numpy(),
-            region=_box(crop),
-            confidence=self._presence / (1.0 + expected),
-            state=TRACKED,
-        )
-        state = TRACKED if self._presence >= 0.5 else ABSENT
-        return self._keep(estimate, window, crop, state)
-
-    def _keep(self, step: Step, window: Window, crop: Crop, state: int) -> Step:
-        self._last = replace(step, t_us=window.t1, region=_box(crop), state=state)
-        return self._last
-
-    def _activity(self, events: EventStream, crop: Crop, since: int) -> int:
-        """How many events the region has seen since a time."""
-        fresh = events.masked(events.t >= since)
-        x, y = fresh.x - crop.x0, fresh.y - crop.y0
-        return int(((x >= 0) & (x < crop.side) & (y >= 0) & (y < crop.side)).sum())
-
-    def _mean_step(self) -> Step:
-        crop = self._tracker.crop(self.networks.recipe.size)
-        pelvis = decode_translation(
-            torch.tensor(0.9), torch.tensor(0.0), torch.tensor(0.0), *_geometry(self.camera, crop)
-        )
-        rotations = self.networks.shapenet.mean_rotations.cpu().numpy()
-        betas = np.zeros(10, np.float32)
-        return Step(0, rotations, betas, pelvis.numpy(), _box(crop), 0.0, ABSENT)
 
 
 @dataclass(frozen=True)
@@ -438,15 +256,3 @@ def _standing_height(body: Body, betas: torch.Tensor) -> torch.Tensor:
 def _rest_pelvis(body: Body, betas: NDArray[np.floating]) -> NDArray[np.float32]:
     rest = body.rest_joints(torch.from_numpy(betas.astype(np.float32))[None])
     return rest[0, 0].detach().numpy()
-
-
-def _geometry(
-    camera: Camera, crop: Crop
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Focal lengths, region centre, side and principal point, as `eventhpe.camera` takes them."""
-    K = torch.from_numpy(camera.K.astype(np.float32))
-    return K[[0, 1], [0, 1]], torch.tensor(crop.centre), torch.tensor(crop.side), K[:2, 2]
-
-
-def _box(crop: Crop) -> tuple[float, float, float, float]:
-    return crop.x0, crop.y0, crop.side, crop.side

@@ -19,10 +19,16 @@ def shared_data() -> Path:
 def simulated_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of a simulated walk before a 128x128 sensor, with its truth."""
     from eventhpe.body import load_body
+    from eventhpe.simulation.sensor import SensorParameters
     from eventhpe.simulation.simulate import SimulationConfig, simulate
 
     path = tmp_path_factory.mktemp("simulated") / "walk.h5"
-    config = SimulationConfig(duration_s=2.0, sensor=(128, 128), motion="walk")
+    config = SimulationConfig(
+        duration_s=2.0,
+        sensor=(128, 128),
+        motion="walk",
+        parameters=SensorParameters(noise_hz=0.1),
+    )
     simulate(config, path, 7, load_body())
     return path
 

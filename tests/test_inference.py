@@ -9,11 +9,12 @@ import torch
 from eventhpe.body import load_body
 from eventhpe.camera import Camera
 from eventhpe.errors import InputError
+from eventhpe.estimator import Estimator, load_networks
 from eventhpe.evaluation import mean_pose, pose_errors, posed, silhouette_agreement
 from eventhpe.events.formats.dsec_writer import DsecWriter
 from eventhpe.events.recording import open_recording
 from eventhpe.events.stream import EventStream
-from eventhpe.inference import Estimator, betas_of_height, infer, load_networks
+from eventhpe.inference import betas_of_height, infer
 from eventhpe.sequence import ABSENT, HELD, TRACKED, MotionSequence
 from eventhpe.simulation.truth import SimulatedTruth
 

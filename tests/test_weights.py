@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from eventhpe.errors import InputError
+from eventhpe.estimator import load_networks
 from eventhpe.events.recipe import InputRecipe
-from eventhpe.inference import load_networks
 from eventhpe.weights import Card, load_weights, save_weights
 from flownet.model import FlowNet
 from shapenet.model import ShapeNet

@@ -24,7 +24,10 @@ LONE_EVENT = 0.6  # smoothed activity that one or two scattered events cannot re
 TAIL = 0.01  # share of activity left outside on each side of the extent
 NOISE_FLOOR = 2.0  # a cell stands out when it is this many times as active as the median cell
 # Caches of tracked regions carry it in their name.
-TRACKER_ID = f"track{CELLS}-{MEMORY_S}-{GROWTH_S}-{SHRINK_PER_S}-{MARGIN}-{MIN_SHARE}-{TAIL}-{NOISE_FLOOR}"
+TRACKER_ID = "track" + "-".join(
+    f"{value:g}"
+    for value in (CELLS, MEMORY_S, GROWTH_S, SHRINK_PER_S, MARGIN, MIN_SHARE, TAIL, NOISE_FLOOR)
+)
 
 
 @dataclass

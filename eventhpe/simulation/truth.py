@@ -168,5 +168,5 @@ def truth_flow(
     if not truth.present.any():
         return np.full((2, height, width), np.nan, np.float32)
     before, after = truth.vertices(body, np.array([t0_us, t1_us]))
-    buffers = rasterize(before, body.faces, K, width, height)
+    buffers = rasterize(before, body.faces, K, width, height, cull_backfaces=True)
     return mesh_flow(buffers, body.faces, before, after, K)
