@@ -145,7 +145,9 @@ def _info(options: argparse.Namespace) -> int:
 
     recording = _open(options)
     for name, value in describe(recording).items():
-        print(f"{name:<12} {value}")
+        if name == "repairs":
+            value = str(recording.repairs)
+        print(f"{name:<18} {f'{value:,.6g}' if isinstance(value, float) else value}")
     if options.preview:
         preview(recording, options.preview)
         print(f"preview: {options.preview}")

@@ -1,0 +1,102 @@
+"""The command as it is typed: results where they are promised, errors in one line, exit codes."""
+
+import numpy as np
+import pytest
+
+from eventhpe.cli import main
+from eventhpe.events.recording import open_recording
+from eventhpe.sequence import MotionSequence
+
+
+@pytest.fixture
+def weights(untrained_cards):
+    return ["--flownet", str(untrained_cards[0]), "--shapenet", str(untrained_cards[1])]
+
+
+def test_infer_writes_motion_video_and_sheet(simulated_recording, weights, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["infer", str(simulated_recording), "--out", str(out), *weights, "--to", "0.6"]
+    assert main([*arguments, "--backend", "rasterizer"]) == 0
+    assert sorted(p.name for p in out.iterdir()) == [
+        "contact_sheet.png",
+        "motion.npz",
+        "overlay.mp4",
+    ]
+    motion = MotionSequence.load(out / "motion.npz")
+    assert len(motion) == 11
+    assert "infer" in motion.command
+    text = capsys.readouterr().out
+    assert "55 degrees" in text
+    assert "rasterizer" in text
+
+
+def test_render_draws_a_saved_motion(simulated_recording, weights, tmp_path):
+    out = tmp_path / "out"
+    main(["infer", str(simulated_recording), "--out", str(out), *weights, "--to", "0.3"])
+    video = tmp_path / "again.mp4"
+    motion = str(out / "motion.npz")
+    flags = ["--recording", str(simulated_recording), "--out", str(video)]
+    assert main(["render", motion, *flags, "--backend", "rasterizer"]) == 0
+    assert video.stat().st_size > 1000
+
+
+def test_turned_recordings_are_inferred_and_drawn_turned(simulated_recording, weights, tmp_path):
+    turn = ["--rotate", "90", "--flip-x"]
+    arguments = ["infer", str(simulated_recording), "--out", str(tmp_path), *weights, *turn]
+    assert main([*arguments, "--to", "0.3", "--backend", "rasterizer"]) == 0
+
+
+def test_info_and_preview(simulated_recording, tmp_path, capsys):
+    assert main(["info", str(simulated_recording), "--preview", str(tmp_path / "p.png")]) == 0
+    text = capsys.readouterr().out
+    assert "dsec" in text
+    assert str(open_recording(simulated_recording).num_events) in text.replace(",", "")
+    assert (tmp_path / "p.png").stat().st_size > 100
+
+
+def test_converted_recordings_give_the_same_motion(shared_data, weights, tmp_path):
+    walker = shared_data / "recordings" / "dvs128_neal_walking.aedat"
+    converted = tmp_path / "walker.h5"
+    assert main(["convert", str(walker), str(converted)]) == 0
+    motions = []
+    for name, path in (("a", walker), ("b", converted)):
+        span = ["--from", "0.8", "--to", "1.2", "--backend", "rasterizer"]
+        assert main(["infer", str(path), "--out", str(tmp_path / name), *weights, *span]) == 0
+        motions.append(MotionSequence.load(tmp_path / name / "motion.npz"))
+    for field in ("t_us", "body_pose", "global_orient", "transl", "region", "confidence"):
+        np.testing.assert_array_equal(getattr(motions[0], field), getattr(motions[1], field))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["info", "nowhere.h5"], "nowhere.h5"),
+        (["infer", "{file}", "--out", "/proc/nowhere"], "/proc/nowhere"),
+        (["infer", "{file}", "--out", "{tmp}", "--step-ms", "500"], "--step-ms"),
+        (["infer", "{file}", "--out", "{tmp}", "--fov", "400"], "--fov"),
+        (["infer", "{file}", "--out", "{tmp}", "--camera", "{tmp}/none.yaml"], "none.yaml"),
+        (["infer", "{file}", "--out", "{tmp}", "--body", "{file}"], "walk.h5"),
+        (["infer", "{file}", "--out", "{tmp}", "--device", "cuda:7"], "--device"),
+        (["infer", "{file}", "--out", "{tmp}", "--start", "{file}"], "walk.h5"),
+        (["render", "{file}", "--recording", "{file}"], "walk.h5"),
+        (["convert", "{file}", "/proc/nowhere/x.h5"], "/proc/nowhere"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    arguments, words, simulated_recording, weights, tmp_path, capsys
+):
+    filled = [a.format(file=simulated_recording, tmp=tmp_path) for a in arguments]
+    if filled[0] == "infer":
+        filled += [*weights, "--to", "0.2"]
+    assert main(filled) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("eventhpe: error:")
+    assert words in error
+
+
+def test_a_camera_of_another_size_is_refused(simulated_recording, weights, tmp_path, capsys):
+    camera = tmp_path / "camera.yaml"
+    camera.write_text("{width: 346, height: 260, fx: 300, fy: 300, cx: 172, cy: 130}")
+    arguments = ["infer", str(simulated_recording), "--out", str(tmp_path), *weights]
+    assert main([*arguments, "--camera", str(camera)]) == 2
+    assert "346x260" in capsys.readouterr().err
