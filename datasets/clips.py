@@ -30,6 +30,7 @@ class Augmentation:
         scale: the region's side is multiplied by up to 1 +- this.
         shift: the region moves by up to this share of its side.
         noise: up to this many uniform noise events, as a share of the clip's events.
+        busy: chance to take the busier of two random moments, for a person at rest teaches little.
     """
 
     flip: float = 0.5
@@ -38,25 +39,20 @@ class Augmentation:
     scale: float = 0.15
     shift: float = 0.08
     noise: float = 0.1
+    busy: float = 0.7
 
 
-NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-class PoseClips(Dataset[dict[str, torch.Tensor]]):
-    """Clips of T steps for stage two; see `shapenet.training` for a batch's tensors.
-
-    Clip i belongs to recording ``i % len(recordings)`` and is drawn from the seed, the epoch-free
-    index i: the same index gives the same clip. ``inputs`` holds the events alone; the data module
-    appends the flow.
+class _Draws(Dataset[dict[str, torch.Tensor]]):
+    """Items drawn at random from recordings, the same item for the same seed and index.
 
     Args:
-        recordings: where clips come from.
+        recordings: item i comes from recording ``i % len(recordings)``.
         recipe: how events become input.
-        steps: T.
-        count: clips in an epoch.
-        steps_us: step lengths to choose from, microseconds, multiples of 10,000.
-        augmentation: how far clips stray.
+        count: items in an epoch.
+        augmentation: how far items stray from their recordings.
         seed: of the draw.
     """
 
@@ -64,29 +60,61 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
         self,
         recordings: list[PreparedRecording],
         recipe: InputRecipe,
-        steps: int,
         count: int,
-        steps_us: tuple[int, ...],
         augmentation: Augmentation,
         seed: int,
     ) -> None:
         self.recordings = recordings
         self.recipe = recipe
-        self.steps = steps
         self.count = count
-        self.steps_us = steps_us
         self.augmentation = augmentation
         self.seed = seed
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+    def _draw(self, index: int) -> tuple[PreparedRecording, np.random.Generator]:
         rng = np.random.default_rng((self.seed, index))
-        recording = self.recordings[index % len(self.recordings)]
+        return self.recordings[index % len(self.recordings)], rng
+
+    def _moment(self, recording: PreparedRecording, span: int, rng: np.random.Generator) -> int:
+        """Start of a stretch of ``span`` microseconds, a multiple of ``CLOCK_US``."""
+        latest = max((recording.duration_us - span) // CLOCK_US, 1)
+        starts = [CLOCK_US * int(start) for start in rng.integers(0, latest, 2)]
+        if rng.random() >= self.augmentation.busy:
+            return starts[0]
+        return max(starts, key=lambda start: len(recording.events.between(start, start + span)))
+
+
+class PoseClips(_Draws):
+    """Clips of T steps for stage two; see `shapenet.training` for a batch's tensors.
+
+    ``inputs`` holds the events alone; the data module appends the flow.
+
+    Args: as in `_Draws`, and
+        steps: T.
+        steps_us: step lengths to choose from, microseconds, multiples of 10,000.
+    """
+
+    def __init__(
+        self,
+        recordings: list[PreparedRecording],
+        recipe: InputRecipe,
+        count: int,
+        augmentation: Augmentation,
+        seed: int,
+        steps: int,
+        steps_us: tuple[int, ...],
+    ) -> None:
+        super().__init__(recordings, recipe, count, augmentation, seed)
+        self.steps = steps
+        self.steps_us = steps_us
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        recording, rng = self._draw(index)
         step_us = int(rng.choice(self.steps_us))
         span = self.recipe.window_us + (self.steps - 1) * step_us
-        start = _start(rng, recording.duration_us - span)
+        start = self._moment(recording, span, rng)
         events = _augmented(recording.events.between(start, start + span), self.augmentation, rng)
         jitter = _jitter(self.augmentation, rng)
         ends = start + self.recipe.window_us + step_us * np.arange(self.steps)
@@ -120,16 +148,15 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
         }
 
 
-class FlowWindows(Dataset[dict[str, torch.Tensor]]):
+class FlowWindows(_Draws):
     """Single windows for stage one: ``voxel`` (C, S, S), ``events`` (N, 4), and ``flow`` on demand.
 
     ``events`` are [x, y, tau, polarity]: crop pixels, 0..1 through the window, +-1; polarity 0
     pads. A window with more than N events is represented by N of them drawn at random.
-
     ``flow`` (2, S, S) is the true flow from the window's start to its end in crop pixels, NaN off
     the body and where no event fired; it cannot be augmented.
 
-    Args: as in `PoseClips`, and
+    Args: as in `_Draws`, and
         max_events: N.
         with_flow: add ``flow``.
     """
@@ -139,27 +166,19 @@ class FlowWindows(Dataset[dict[str, torch.Tensor]]):
         recordings: list[PreparedRecording],
         recipe: InputRecipe,
         count: int,
-        max_events: int,
         augmentation: Augmentation,
         seed: int,
+        max_events: int,
         with_flow: bool = False,
     ) -> None:
-        self.with_flow = with_flow
-        self.recordings = recordings
-        self.recipe = recipe
-        self.count = count
+        super().__init__(recordings, recipe, count, augmentation, seed)
         self.max_events = max_events
-        self.augmentation = augmentation
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return self.count
+        self.with_flow = with_flow
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng((self.seed, index))
-        recording = self.recordings[index % len(self.recordings)]
+        recording, rng = self._draw(index)
         window_us = self.recipe.window_us
-        t0 = _start(rng, recording.duration_us - window_us)
+        t0 = self._moment(recording, window_us, rng)
         t1 = t0 + window_us
         events = _augmented(recording.events.between(t0, t1), self.augmentation, rng)
         crop = _moved(recording.crop(t1, self.recipe.size), *_jitter(self.augmentation, rng))
@@ -195,10 +214,6 @@ def place_features(sample: dict[str, torch.Tensor], step_us: int) -> torch.Tenso
     intrinsics = sample["intrinsics"].expand(len(region), 4)
     where = region_features(intrinsics[:, :2], region[:, :2], region[:, 2], intrinsics[:, 2:])
     return torch.cat([where, torch.full((len(region), 1), math.log(step_us * 1e-6))], dim=1)
-
-
-def _start(rng: np.random.Generator, latest_us: int) -> int:
-    return CLOCK_US * int(rng.integers(0, max(latest_us // CLOCK_US, 1)))
 
 
 def _jitter(augmentation: Augmentation, rng: np.random.Generator) -> tuple[float, float, float]:

@@ -88,21 +88,17 @@ class FlowData(SimulatedData):
         self.max_events = max_events
 
     def train_dataloader(self) -> DataLoader[Any]:
-        train, most = self.recordings["train"], self.max_events
-        windows = FlowWindows(train, self.recipe, self.count, most, Augmentation(), self.seed)
-        return self._loader(windows, shuffle=True)
+        return self._loader(self._windows("train", self.count, Augmentation(), self.seed), True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        windows = FlowWindows(
-            self.recordings["val"],
-            self.recipe,
-            self.val_count,
-            self.max_events,
-            NO_AUGMENTATION,
-            VALIDATION_SEED,
-            with_flow=True,
+        windows = self._windows("val", self.val_count, NO_AUGMENTATION, VALIDATION_SEED)
+        return self._loader(windows, False)
+
+    def _windows(self, part: str, count: int, augmentation: Augmentation, seed: int) -> FlowWindows:
+        recordings = self.recordings[part]
+        return FlowWindows(
+            recordings, self.recipe, count, augmentation, seed, self.max_events, part == "val"
         )
-        return self._loader(windows, shuffle=False)
 
 
 class PoseData(SimulatedData):
@@ -142,11 +138,11 @@ class PoseData(SimulatedData):
         return torch.from_numpy((u @ vt).astype(np.float32))
 
     def train_dataloader(self) -> DataLoader[Any]:
-        clips = self._clips("train", self.count, self.steps_us, Augmentation(), self.seed)
+        clips = self._clips("train", self.count, Augmentation(), self.seed, self.steps_us)
         return self._loader(clips, True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        clips = self._clips("val", self.val_count, (50_000,), NO_AUGMENTATION, VALIDATION_SEED)
+        clips = self._clips("val", self.val_count, NO_AUGMENTATION, VALIDATION_SEED, (50_000,))
         return self._loader(clips, False)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
@@ -162,10 +158,9 @@ class PoseData(SimulatedData):
         self,
         part: str,
         count: int,
-        steps_us: tuple[int, ...],
         augmentation: Augmentation,
         seed: int,
+        steps_us: tuple[int, ...],
     ) -> PoseClips:
-        return PoseClips(
-            self.recordings[part], self.recipe, self.steps, count, steps_us, augmentation, seed
-        )
+        recordings = self.recordings[part]
+        return PoseClips(recordings, self.recipe, count, augmentation, seed, self.steps, steps_us)

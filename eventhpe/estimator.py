@@ -109,7 +109,11 @@ class Estimator:
     Args:
         networks: both networks.
         camera: of the (reoriented) events.
-        start: pose to report until the first motion; None starts from the mean pose.
+        start: pose to report until the first motion; None starts from the mean pose. Networks
+            that estimate increments begin from it.
+
+    Raises:
+        InputError: the network estimates increments and there is no start.
     """
 
     def __init__(self, networks: Networks, camera: Camera, start: Step | None = None) -> None:
@@ -118,7 +122,8 @@ class Estimator:
         self._denoise = networks.recipe.noise_filter(camera.width, camera.height)
         self._filtered = EventStream.empty(camera.width, camera.height)
         self._tracker = RegionTracker(camera.width, camera.height)
-        self._memory: ShapeNetState | None = None
+        self._increments = networks.shapenet.config.head == "increments"
+        self._memory = self._start_memory(start) if self._increments else None
         self._presence = 0.5
         self._seen_until: int | None = None
         self._last = start or self._mean_step()
@@ -140,6 +145,19 @@ class Estimator:
             state = ABSENT if self._last.state == ABSENT else HELD
             return self._keep(held, window, crop, state)
         return self._estimate(events, window, crop, step_us)
+
+    def _start_memory(self, start: Step | None) -> ShapeNetState:
+        if start is None:
+            raise InputError(
+                "--start",
+                "no start pose",
+                "one, for these weights estimate increments from it",
+                "Give --start POSE.npz, or use weights that estimate absolute poses.",
+            )
+        values = (start.rotations, start.pelvis, start.betas)
+        device = next(self.networks.shapenet.parameters()).device
+        tensors = (torch.from_numpy(value)[None].to(device) for value in values)
+        return self.networks.shapenet.start_state(*tensors)
 
     def _filter(self, window: Window) -> EventStream:
         """The window's events that pass the noise filter; each event is judged once."""
@@ -163,7 +181,10 @@ class Estimator:
             place = torch.cat([region_features(*geometry), log_step])[None, None].to(device)
             output, self._memory = networks.shapenet(inputs, place, self._memory)
             code = output.translation_code[0, 0].cpu()
-            pelvis = decode_translation(code[0], code[1], code[2], *geometry)
+            if self._increments:
+                pelvis = code
+            else:
+                pelvis = decode_translation(code[0], code[1], code[2], *geometry)
         gain = 1.0 - math.exp(-step_us * 1e-6 / PRESENCE_MEMORY_S)
         presence = float(torch.sigmoid(output.presence_logit[0, 0]))
         self._presence += gain * (presence - self._presence)

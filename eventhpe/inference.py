@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from eventhpe.body import Body
+from eventhpe.body import Body, load_body
 from eventhpe.camera import Camera
 from eventhpe.errors import InputError
 from eventhpe.estimator import Estimator, Networks, Step
@@ -71,7 +71,9 @@ def infer(
     """
     _check(recording, networks.recipe, step_us, start_us, stop_us)
     prepare = _preparation(camera, roi, orient)
-    first = None if start is None else _start_step(start, body)
+    # The networks know the body they were trained on; other bodies are moved to and from it.
+    trained = load_body()
+    first = None if start is None else _start_step(start, body, trained)
     estimator = Estimator(networks, camera, first)
     windows = time_windows(recording, networks.recipe.window_us, step_us, start_us, stop_us)
     span = (stop_us or recording.duration_us) - (start_us or 0) - networks.recipe.window_us
@@ -94,9 +96,9 @@ def infer(
             f"at least one window of {networks.recipe.window_us / 1000:.0f} ms",
             "Choose a longer span or another recording.",
         )
-    betas = _betas(steps) if start is None else start.betas.astype(np.float32)
-    motion = _motion(steps, betas, body, camera, networks, step_us, height_m, command)
-    return InferenceResult(motion, interrupted)
+    betas = _betas(steps) if first is None else first.betas
+    motion = _motion(steps, betas, trained, camera, networks, step_us, height_m, command)
+    return InferenceResult(motion.on_body(trained, body), interrupted)
 
 
 def _check(
@@ -152,7 +154,7 @@ def _preparation(
     return prepare
 
 
-def _start_step(start: MotionSequence, body: Body) -> Step:
+def _start_step(start: MotionSequence, body: Body, trained: Body) -> Step:
     if start.body_sha256 != body.sha256:
         raise InputError(
             "--start",
@@ -160,9 +162,10 @@ def _start_step(start: MotionSequence, body: Body) -> Step:
             f"one of body {body.body_id}",
             "Give the same body with --body.",
         )
+    start = start.on_body(body, trained)
     orient, pose = start.matrices()
     rotations = torch.cat([orient[-1:], pose[-1]]).numpy()
-    pelvis = start.transl[-1] + _rest_pelvis(body, start.betas)
+    pelvis = start.transl[-1] + _rest_pelvis(trained, start.betas)
     region = tuple(float(v) for v in start.region[-1])
     return Step(
         0,

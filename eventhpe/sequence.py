@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eventhpe.body import Body, retarget
 from eventhpe.errors import InputError
 from eventhpe.files import atomic_path
 
@@ -131,6 +132,30 @@ class MotionSequence:
             roma.rotvec_to_rotmat(torch.from_numpy(self.global_orient)),
             roma.rotvec_to_rotmat(joints),
         )
+
+    def on_body(self, source: Body, target: Body) -> MotionSequence:
+        """The same motion on another body; see `eventhpe.body.retarget`.
+
+        Args:
+            source: the body that this motion belongs to.
+            target: the body to move to.
+
+        Raises:
+            ValueError: ``source`` is not this motion's body.
+        """
+        if source.sha256 != self.body_sha256:
+            raise ValueError(f"the motion belongs to {self.body_id}, not to {source.body_id}")
+        if target.sha256 == source.sha256:
+            return self
+        orient, pose = self.matrices()
+        betas, transl = torch.from_numpy(self.betas), torch.from_numpy(self.transl)
+        moved = retarget(orient, pose, betas, transl, source, target)
+        kept = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name in ("global_orient", "body_pose"):
+            del kept[name]
+        kept["betas"], kept["transl"] = moved.betas.numpy(), moved.transl.numpy()
+        kept["body_id"], kept["body_sha256"] = target.body_id, target.sha256
+        return MotionSequence.from_matrices(moved.global_orient, moved.body_pose, **kept)
 
     def save(self, path: str | Path) -> None:
         """Write the file whole or not at all.

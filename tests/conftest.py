@@ -1,8 +1,12 @@
 """Fixtures shared by all rooms."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Tests run in parallel processes, and train in their own: one thread each, set before torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

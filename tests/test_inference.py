@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from eventhpe.body import load_body
+from eventhpe.body.loading import DEFAULT_PATH
 from eventhpe.camera import Camera
 from eventhpe.errors import InputError
 from eventhpe.estimator import Estimator, load_networks
@@ -17,6 +18,7 @@ from eventhpe.events.stream import EventStream
 from eventhpe.inference import betas_of_height, infer
 from eventhpe.sequence import ABSENT, HELD, TRACKED, MotionSequence
 from eventhpe.simulation.truth import SimulatedTruth
+from shapenet.model import ShapeNet
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +172,9 @@ def test_interruption_keeps_what_is_done(simulated_recording, networks, body, ca
     assert len(result.motion) == 5
 
 
-def test_a_start_pose_stands_until_the_first_motion(networks, body, camera, tmp_path):
-    start = MotionSequence(
+@pytest.fixture(scope="module")
+def start(body, camera):
+    return MotionSequence(
         t_us=np.array([0]),
         betas=np.full(10, 0.3),
         global_orient=np.array([[np.pi, 0, 0]]),
@@ -192,6 +195,9 @@ def test_a_start_pose_stands_until_the_first_motion(networks, body, camera, tmp_
         weights={},
         command="",
     )
+
+
+def test_a_start_pose_stands_until_the_first_motion(networks, body, camera, start, tmp_path):
     t = np.array([0, 400_000])
     path = recording_of(
         EventStream.from_arrays(t * 0, t * 0, t, t * 0, 128, 128), tmp_path / "s.h5"
@@ -201,6 +207,36 @@ def test_a_start_pose_stands_until_the_first_motion(networks, body, camera, tmp_
     np.testing.assert_allclose(motion.body_pose, 0.1, atol=1e-5)
     np.testing.assert_allclose(motion.transl, [[0.0, 0.2, 3.0]] * len(motion), atol=1e-5)
     assert (motion.state == HELD).all()
+
+
+def test_increments_begin_from_the_start_pose(simulated_recording, networks, body, camera, start):
+    """Untrained increments are none: the published network then holds the pose it was given."""
+    config = replace(
+        networks.shapenet.config, head="increments", place_width=0, grid_channels=0, hidden=256
+    )
+    published = replace(networks, shapenet=ShapeNet(config).eval())
+    motion = run(simulated_recording, published, body, camera, start=start, stop_us=300_000)
+    assert (motion.state == TRACKED).any()
+    np.testing.assert_allclose(motion.body_pose, 0.1, atol=0.02)
+    np.testing.assert_allclose(motion.transl, [[0.0, 0.2, 3.0]] * len(motion), atol=0.05)
+    with pytest.raises(InputError, match="--start"):
+        run(simulated_recording, published, body, camera)
+
+
+def test_another_body_moves_alike(simulated_recording, networks, body, camera, tmp_path):
+    """Networks know the default body; a body with other rest bones gets the same joints."""
+    with np.load(DEFAULT_PATH) as content:
+        arrays = dict(content)
+    stretch = np.array([1.03, 0.97, 1.0], np.float32)
+    arrays["v_template"] = arrays["v_template"] * stretch
+    arrays["shapedirs"] = (arrays["shapedirs"] * stretch[:, None])[..., ::-1]
+    np.savez(tmp_path / "other.npz", **arrays)
+    other = load_body(tmp_path / "other.npz")
+    plain = run(simulated_recording, networks, body, camera, stop_us=500_000)
+    moved = run(simulated_recording, networks, other, camera, stop_us=500_000)
+    assert moved.body_sha256 == other.sha256 != body.sha256
+    distance = np.linalg.norm(posed(moved, other)[1] - posed(plain, body)[1], axis=-1)
+    assert distance.max() < 0.015
 
 
 def test_truth_scores_zero_and_beats_the_mean_pose(simulated_recording, networks, body, camera):

@@ -1,7 +1,5 @@
 """Draw a mesh shaded, by OpenGL where it works and by our own rasterizer everywhere else."""
 
-from types import TracebackType
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -117,12 +115,7 @@ class MeshRenderer:
     def __enter__(self) -> "MeshRenderer":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

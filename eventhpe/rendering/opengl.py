@@ -11,7 +11,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib import import_module
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -149,12 +148,7 @@ class PyrenderCanvas:
     def __enter__(self) -> "PyrenderCanvas":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

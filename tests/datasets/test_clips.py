@@ -22,7 +22,7 @@ def recordings(simulated_recording):
 
 
 def clips(recordings, augmentation=NO_AUGMENTATION, steps_us=(50_000,), seed=0):
-    return PoseClips(recordings, RECIPE, 6, 20, steps_us, augmentation, seed)
+    return PoseClips(recordings, RECIPE, 20, augmentation, seed, 6, steps_us)
 
 
 def absolute_joints(sample):
@@ -118,7 +118,7 @@ def test_crops_know_only_the_past(recordings):
 
 
 def test_flow_windows_hold_the_windows_events(recordings):
-    windows = FlowWindows(recordings, RECIPE, 10, 512, NO_AUGMENTATION, 0)
+    windows = FlowWindows(recordings, RECIPE, 10, NO_AUGMENTATION, 0, 512, with_flow=True)
     for k in range(5):
         sample = windows[k]
         events = sample["events"]
@@ -128,7 +128,13 @@ def test_flow_windows_hold_the_windows_events(recordings):
         assert ((real[:, 2] >= 0) & (real[:, 2] < 1)).all()
         # Every event's pixel carries input.
         pixels = real[:, :2].round().long().clamp(0, 127)
-        assert (sample["voxel"].abs().sum(0)[pixels[:, 1], pixels[:, 0]] > 0).float().mean() > 0.95
+        seen = sample["voxel"].abs().sum(0) > 0
+        assert seen[pixels[:, 1], pixels[:, 0]].float().mean() > 0.95
+        # True flow stands only where events tell of it, and a walk is a matter of pixels.
+        known = sample["flow"].isfinite().all(dim=0)
+        assert not (known & ~seen).any()
+        assert known.any()
+        assert sample["flow"][:, known].abs().max() < 40
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path):

@@ -1,7 +1,6 @@
 """Writing the DSEC layout piece by piece: the format `convert` and the simulator produce."""
 
 from pathlib import Path
-from types import TracebackType
 
 import h5py
 import hdf5plugin
@@ -90,10 +89,5 @@ class DsecWriter:
     def __enter__(self) -> "DsecWriter":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
