@@ -16,21 +16,18 @@ from eventhpe.events.recipe import InputRecipe
 from eventhpe.simulation.truth import SimulatedTruth, truth_flow
 
 
-def load_simulated(
-    folder: Path, recipe: InputRecipe, body: Body, most: int | None = None
-) -> list[PreparedRecording]:
+def load_simulated(folder: Path, recipe: InputRecipe, body: Body) -> list[PreparedRecording]:
     """Every recording of a simulated set, filtered and tracked (cached in ``folder/cache``).
 
     Args:
         folder: holds ``*.h5`` recordings with a ``/truth`` group.
         recipe: names the filter.
         body: the body the truth's betas belong to.
-        most: read only the first so many recordings.
 
     Raises:
         InputError: the folder holds no recording, or their truth belongs to another body.
     """
-    paths = sorted(folder.glob("*.h5"))[:most]
+    paths = sorted(folder.glob("*.h5"))
     if not paths:
         raise InputError(
             folder,

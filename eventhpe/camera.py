@@ -84,6 +84,10 @@ class Camera:
         remedy = "Correct the camera file, or leave it out and give a field of view."
         try:
             raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            if not isinstance(raw, dict):
+                raise ValueError("no fields")
+            if any(int(raw[side]) != float(raw[side]) for side in ("width", "height")):
+                raise ValueError(f"{raw['width']}x{raw['height']} pixels")
             K = raw.get("K") or [[raw["fx"], 0, raw["cx"]], [0, raw["fy"], raw["cy"]], [0, 0, 1]]
             camera = cls(
                 np.array(K, dtype=np.float64),
@@ -108,6 +112,11 @@ class Camera:
             raise InputError(path, found, "focal lengths and a size above zero", remedy)
         if below != 0 or list(last) != [0, 0, 1]:
             raise InputError(path, "a full matrix K", "K upper-triangular, K[2][2] = 1", remedy)
+        shares = np.array([fx / camera.width, fy / camera.height])
+        offset = camera.K[:2, 2] / (camera.width, camera.height)
+        if shares.min() < 0.05 or shares.max() > 1000 or np.abs(offset).max() > 10:
+            found = f"fx={fx:g}, fy={fy:g}, cx={camera.K[0, 2]:g}, cy={camera.K[1, 2]:g}"
+            raise InputError(path, found, "these in pixels, not in millimetres or shares", remedy)
         proper = np.linalg.det(camera.R) > 0
         if not (proper and np.allclose(camera.R @ camera.R.T, np.eye(3), atol=1e-4)):
             found = "an R that is no rotation"

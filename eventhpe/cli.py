@@ -1,17 +1,17 @@
 """The ``eventhpe`` command: one sub-command an intention."""
 
 import argparse
+import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from eventhpe.errors import InputError
 
 if TYPE_CHECKING:  # a sub-command imports what it needs: `eventhpe info` must not wait for torch
-    from eventhpe.body import Body
     from eventhpe.camera import Camera
     from eventhpe.events.recording import Recording
     from eventhpe.events.stream import EventStream
@@ -19,6 +19,13 @@ if TYPE_CHECKING:  # a sub-command imports what it needs: `eventhpe info` must n
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+RESULTS = ("motion.npz", "overlay.mp4", "contact_sheet.png")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line as for every other bad input, instead of the whole usage."""
+        self.exit(EXIT_BAD_INPUT, f"eventhpe: error: {message}. See: {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="eventhpe", description="Event-camera recordings to moving 3D human meshes."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -76,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: "argparse._SubParsersAction[_Parser]",
     name: str,
     run: Callable[[argparse.Namespace], int],
     summary: str,
@@ -127,14 +134,14 @@ def _infer_options(parser: argparse.ArgumentParser) -> None:
     _backend_option(parser)
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--camera", type=Path, metavar="CAM.yaml", help="calibrated camera")
-    camera.add_argument("--fov", type=float, metavar="DEG", help="horizontal field of view")
-    parser.add_argument("--height", type=float, metavar="METRES", help="the person's height")
+    camera.add_argument("--fov", type=_finite, metavar="DEG", help="horizontal field of view")
+    parser.add_argument("--height", type=_finite, metavar="METRES", help="the person's height")
     parser.add_argument("--start", type=Path, metavar="POSE.npz", help="pose to begin from")
     parser.add_argument("--roi", type=_box, metavar="X,Y,W,H", help="look only here")
     _orientation_options(parser)
-    parser.add_argument("--step-ms", type=float, default=50.0, help="distance of poses (10-100)")
-    parser.add_argument("--from", type=float, dest="start_s", metavar="S", help="begin here")
-    parser.add_argument("--to", type=float, dest="stop_s", metavar="S", help="end here")
+    parser.add_argument("--step-ms", type=_finite, default=50.0, help="distance of poses (10-100)")
+    parser.add_argument("--from", type=_finite, dest="start_s", metavar="S", help="begin here")
+    parser.add_argument("--to", type=_finite, dest="stop_s", metavar="S", help="end here")
     parser.add_argument("--device", default="cpu", help="torch device of the networks")
     parser.add_argument("--flownet", type=Path, metavar="CARD.json", help="other weights")
     parser.add_argument("--shapenet", type=Path, metavar="CARD.json", help="other weights")
@@ -167,11 +174,16 @@ def _convert(options: argparse.Namespace) -> int:
 def _infer(options: argparse.Namespace) -> int:
     from eventhpe.body import load_body
     from eventhpe.estimator import load_networks
+    from eventhpe.files import ensure_writable
     from eventhpe.inference import infer
+    from eventhpe.rendering import contact_sheet, render_overlay
     from eventhpe.sequence import MotionSequence
     from eventhpe.weights import FLOWNET, SHAPENET
 
     recording = _open(options)
+    motion_path, video, sheet = (options.out / name for name in RESULTS)
+    for path in (motion_path, video, sheet):
+        ensure_writable(path)
     body = load_body(options.body)
     start = MotionSequence.load(options.start) if options.start else None
     networks = load_networks(
@@ -191,7 +203,6 @@ def _infer(options: argparse.Namespace) -> int:
         start=start,
         command=options.command_line,
     )
-    motion_path = options.out / "motion.npz"
     result.motion.save(motion_path)
     _report(result.motion, motion_path)
     if recording.repairs:
@@ -199,7 +210,13 @@ def _infer(options: argparse.Namespace) -> int:
     if result.interrupted:
         print(f"stopped after {len(result.motion)} steps; draw them with: eventhpe render")
         return EXIT_INTERRUPTED
-    _draw(result.motion, recording, body, options)
+    orient = _orient(options)
+    backend = render_overlay(
+        result.motion, recording, body, video, orient=orient, backend=options.backend
+    )
+    contact_sheet(result.motion, recording, body, sheet, orient=orient, backend=backend)
+    print(f"overlay: {video} (meshes drawn by {backend})")
+    print(f"contact sheet: {sheet}")
     return 0
 
 
@@ -235,19 +252,6 @@ def _doctor(options: argparse.Namespace) -> int:
     found = checks()
     print(format_checks(found))
     return 0 if all(check.ok or check.optional for check in found) else 1
-
-
-def _draw(
-    motion: "MotionSequence", recording: "Recording", body: "Body", options: argparse.Namespace
-) -> None:
-    from eventhpe.rendering import contact_sheet, render_overlay
-
-    orient = _orient(options)
-    video, sheet = options.out / "overlay.mp4", options.out / "contact_sheet.png"
-    backend = render_overlay(motion, recording, body, video, orient=orient, backend=options.backend)
-    contact_sheet(motion, recording, body, sheet, orient=orient, backend=backend)
-    print(f"overlay: {video} (meshes drawn by {backend})")
-    print(f"contact sheet: {sheet}")
 
 
 def _report(motion: "MotionSequence", path: Path) -> None:
@@ -311,7 +315,7 @@ def _device(name: str) -> str:
     import torch
 
     try:
-        torch.zeros(1, device=name)
+        torch.zeros(1, device=name).cpu()
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             "--device", f"{name!r}, which torch cannot use", "cpu or cuda", "Leave it out for cpu."
@@ -332,9 +336,17 @@ def _size(text: str) -> tuple[int, int]:
         width, height = (int(part) for part in text.lower().split("x"))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not WxH, such as 346x260") from None
-    if not (0 < width <= 4096 and 0 < height <= 4096):
-        raise argparse.ArgumentTypeError(f"{text!r} is no sensor size")
     return width, height
+
+
+def _finite(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
 
 
 def _box(text: str) -> tuple[int, int, int, int]:

@@ -1,5 +1,6 @@
 """The one error a user sees: what was found where, what was expected, and what to do."""
 
+import re
 from pathlib import Path
 
 
@@ -15,7 +16,9 @@ class InputError(Exception):
         self.found = found
         self.expected = expected
         self.remedy = remedy
-        super().__init__(f"{self.source}: found {found}; expected {expected}. {remedy}")
+        message = f"{self.source}: found {found}; expected {expected}. {remedy}"
+        # What other packages say, and goes into `found`, may run over several lines.
+        super().__init__(re.sub(r"\s*\n\s*", " ", message))
 
     def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str, str]]:
         # Exceptions are rebuilt from `args`; worker processes need the four parts instead.

@@ -60,8 +60,25 @@ def load_networks(
             f"that of the FlowNet, {flow_card.recipe}",
             "Use two networks that were trained together.",
         )
-    flow_net = FlowNet(FlowNetConfig(**flow_card.config))
-    shape_net = ShapeNet(ShapeNetConfig(**shape_card.config))
+    try:
+        flow_net = FlowNet(FlowNetConfig(**flow_card.config))
+        shape_net = ShapeNet(ShapeNetConfig(**shape_card.config))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{flownet} or {shapenet}",
+            f"a configuration that builds no network ({error})",
+            "the configuration the weights were trained with",
+            "Take the card from the release again.",
+        ) from error
+    recipe = flow_card.recipe
+    eaten = (flow_net.config.in_channels, shape_net.config.in_channels, shape_net.config.image_size)
+    if eaten != (recipe.bins, recipe.bins + 2, recipe.size):
+        raise InputError(
+            f"{flownet} or {shapenet}",
+            f"networks of {eaten[0]} and {eaten[1]} channels and {eaten[2]} pixels",
+            f"what the recipe gives: {recipe.bins}, {recipe.bins + 2} and {recipe.size}",
+            "Take both cards from one release.",
+        )
     for path, module, state in (
         (flownet, flow_net, flow_state),
         (shapenet, shape_net, shape_state),

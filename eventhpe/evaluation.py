@@ -10,6 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from eventhpe import metrics
 from eventhpe.body import Body
 from eventhpe.camera import project
+from eventhpe.errors import InputError
 from eventhpe.estimator import Networks
 from eventhpe.events.recording import Recording
 from eventhpe.events.region import MARGIN
@@ -146,7 +147,18 @@ def silhouette_agreement(
 
 
 def posed(motion: MotionSequence, body: Body) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vertices (T, V, 3) and joints (T, 24, 3) of a motion, camera frame, metres."""
+    """Vertices (T, V, 3) and joints (T, 24, 3) of a motion, camera frame, metres.
+
+    Raises:
+        InputError: the motion belongs to another body.
+    """
+    if body.sha256 != motion.body_sha256:
+        raise InputError(
+            "motion",
+            f"parameters of body {motion.body_id!r}",
+            f"those of body {body.body_id!r}",
+            "Infer again without --body.",
+        )
     orient, pose = motion.matrices()
     betas = torch.from_numpy(motion.betas)[None]
     transl = torch.from_numpy(motion.transl)

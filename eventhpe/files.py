@@ -1,5 +1,6 @@
 """Atomic writing: a file has its final name only when it is whole."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,19 +16,39 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     On an exception the partial file is removed and whatever stood at ``path`` is untouched.
 
     Raises:
-        InputError: the folder cannot be created or written to.
+        InputError: the folder cannot be created or written to, ``path`` is a folder, or the disk
+            is full.
     """
     path = Path(path)
+    partial = _begin(path)
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(
+            path, "a full disk", "room for the file", "Free some, or choose another place."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def ensure_writable(path: str | Path) -> None:
+    """Raise at once what `atomic_path` would raise for ``path`` after hours of work."""
+    _begin(Path(path)).unlink()
+
+
+def _begin(path: Path) -> Path:
+    """The empty partial file."""
     partial = path.with_name(path.name + ".partial")
     try:
+        if path.is_dir():
+            raise InputError(path, "a folder", "a file to write", "Choose another name.")
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.touch()
     except OSError as error:
         raise InputError(
             path, f"it cannot be written ({error.strerror})", "a writable place", "Choose another."
         ) from error
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    return partial

@@ -67,9 +67,14 @@ def infer(
         progress: show a bar on stderr.
 
     Raises:
-        InputError: a step out of range, an ROI outside the image, or a span without a window.
+        InputError: a step or height out of range, an ROI outside the image, a start pose of
+            another body, or a span without a window.
     """
     _check(recording, networks.recipe, step_us, start_us, stop_us)
+    if height_m is not None:
+        _check_height(height_m)
+    if stop_us is not None:  # one step of silence may follow the last event, not hours of it
+        stop_us = min(stop_us, recording.duration_us + step_us)
     prepare = _preparation(camera, roi, orient)
     # The networks know the body they were trained on; other bodies are moved to and from it.
     trained = load_body()
@@ -92,7 +97,8 @@ def infer(
     if not steps:
         raise InputError(
             recording.path,
-            f"{max(span + networks.recipe.window_us, 0) / 1e6:.3f} s of events",
+            f"{max(span + networks.recipe.window_us, 0) / 1e6:.3f} s of events"
+            + (f" ({recording.repairs})" if recording.repairs else ""),
             f"at least one window of {networks.recipe.window_us / 1000:.0f} ms",
             "Choose a longer span or another recording.",
         )
@@ -123,6 +129,13 @@ def _check(
             f"{begin / 1e6:g} s to {'the end' if stop_us is None else f'{stop_us / 1e6:g} s'}",
             f"a span of at least {recipe.window_us / 1000:.0f} ms after 0 s",
             f"The recording {recording.path.name} lasts {recording.duration_us / 1e6:.3f} s.",
+        )
+    if begin > 0 and begin >= recording.duration_us:
+        raise InputError(
+            recording.path,
+            f"{recording.duration_us / 1e6:.3f} s of events",
+            f"events after --from {begin / 1e6:g} s",
+            "Begin earlier.",
         )
 
 
@@ -162,6 +175,8 @@ def _start_step(start: MotionSequence, body: Body, trained: Body) -> Step:
             f"one of body {body.body_id}",
             "Give the same body with --body.",
         )
+    if len(start) == 0:
+        raise InputError("--start", "a motion without steps", "at least one pose", "Take another.")
     start = start.on_body(body, trained)
     orient, pose = start.matrices()
     rotations = torch.cat([orient[-1:], pose[-1]]).numpy()
@@ -235,10 +250,7 @@ def betas_of_height(
     Raises:
         InputError: a height that no adult has.
     """
-    if not 1.2 <= height_m <= 2.3:
-        raise InputError(
-            "--height", f"{height_m:g} m", "1.2 to 2.3 m", "Give the person's height in metres."
-        )
+    _check_height(height_m)
     value = torch.from_numpy(betas.astype(np.float32)).clone().requires_grad_(True)
     first = None
     for _ in range(2):
@@ -248,6 +260,13 @@ def betas_of_height(
         change = (height_m - height.detach()) * gradient / gradient.square().sum()
         value = (value.detach() + change).requires_grad_(True)
     return value.detach().numpy(), height_m / (first or height_m)
+
+
+def _check_height(height_m: float) -> None:
+    if not 1.2 <= height_m <= 2.3:
+        raise InputError(
+            "--height", f"{height_m:g} m", "1.2 to 2.3 m", "Give the person's height in metres."
+        )
 
 
 def _standing_height(body: Body, betas: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,6 @@ from eventhpe.files import atomic_path
 
 SCHEMA = 1
 STATE_NAMES = ("absent", "held", "tracked")
-ABSENT, HELD, TRACKED = range(3)
 ABSENT, HELD, TRACKED = range(len(STATE_NAMES))
 
 # None is the number of frames; -1 any length.
@@ -106,6 +105,13 @@ class MotionSequence:
             if issubclass(dtype, np.integer) and not np.array_equal(converted, value):
                 raise ValueError(f"{name} does not fit {dtype.__name__}")
             setattr(self, name, converted)
+        if len(self.distortion) not in (0, 4, 5):
+            raise ValueError(f"distortion has {len(self.distortion)} coefficients")
+        for name in ("width", "height", "window_us", "step_us"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, not above 0")
+        if not (self.K[0, 0] > 0 and self.K[1, 1] > 0):
+            raise ValueError(f"K has focal lengths {self.K[0, 0]:g} and {self.K[1, 1]:g}")
         if (np.diff(self.t_us) <= 0).any():
             raise ValueError("t_us does not increase")
         if (self.state >= len(STATE_NAMES)).any():

@@ -42,7 +42,7 @@ class ShapeNetConfig:
 
     head: str = "absolute"
     in_channels: int = 10
-    image_size: int = 128
+    image_size: int = 64
     block: str = "basic"
     depths: tuple[int, ...] = (1, 2, 2, 2)
     widths: tuple[int, ...] = (24, 48, 128, 256)

@@ -1,5 +1,7 @@
 """The command as it is typed: results where they are promised, errors in one line, exit codes."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def test_infer_writes_motion_video_and_sheet(simulated_recording, weights, tmp_p
         "overlay.mp4",
     ]
     motion = MotionSequence.load(out / "motion.npz")
-    assert len(motion) == 11
+    assert len(motion) == 12
     assert "infer" in motion.command
     text = capsys.readouterr().out
     assert "55 degrees" in text
@@ -80,6 +82,14 @@ def test_converted_recordings_give_the_same_motion(shared_data, weights, tmp_pat
         (["infer", "{file}", "--out", "{tmp}", "--start", "{file}"], "walk.h5"),
         (["render", "{file}", "--recording", "{file}"], "walk.h5"),
         (["convert", "{file}", "/proc/nowhere/x.h5"], "/proc/nowhere"),
+        (["convert", "{file}", "{tmp}"], "a folder"),
+        (["info", "{tmp}"], "a folder"),
+        (["info", "a" * 300], "too long"),
+        (["info", "{file}", "--channel", "1"], "--channel"),
+        (["infer", "{file}", "--out", "{file}"], "walk.h5"),
+        (["infer", "{file}", "--out", "{tmp}", "--from", "100"], "--from"),
+        (["infer", "{file}", "--out", "{tmp}", "--height", "3"], "--height"),
+        (["infer", "{file}", "--out", "{tmp}", "--device", "meta"], "--device"),
     ],
 )
 def test_bad_input_is_one_clear_line(
@@ -92,6 +102,37 @@ def test_bad_input_is_one_clear_line(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("eventhpe: error:")
     assert words in error
+
+
+@pytest.mark.parametrize("flag", ["--step-ms", "--from", "--to", "--fov", "--height"])
+def test_flags_that_are_no_numbers(flag, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["infer", "x.h5", "--out", str(tmp_path), flag, "nan"])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"eventhpe: error: argument {flag}")
+    assert error.count("\n") == 1
+
+
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["info", str(tmp_path / "pipe")]) == 2
+    assert "no regular file" in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written_are_told_before_the_work(
+    simulated_recording, weights, tmp_path, capsys
+):
+    (tmp_path / "overlay.mp4").mkdir()
+    assert main(["infer", str(simulated_recording), "--out", str(tmp_path), *weights]) == 2
+    assert "overlay.mp4" in capsys.readouterr().err
+    assert not (tmp_path / "motion.npz").exists()
+
+
+def test_a_span_beyond_the_end_ends_with_the_recording(simulated_recording, weights, tmp_path):
+    span = ["--from", "1.8", "--to", "1e6", "--backend", "rasterizer"]
+    assert main(["infer", str(simulated_recording), "--out", str(tmp_path), *weights, *span]) == 0
+    assert MotionSequence.load(tmp_path / "motion.npz").t_us[-1] <= 2_050_000
 
 
 def test_a_camera_of_another_size_is_refused(simulated_recording, weights, tmp_path, capsys):

@@ -110,6 +110,11 @@ def test_matrices_are_the_axis_angles_rotations() -> None:
         ("state", np.full(T, 3), "state"),
         ("state", np.full(T, 256), "does not fit"),
         ("confidence", np.full(T, 1.5), "0..1"),
+        ("K", np.zeros((3, 3)), "focal lengths 0"),
+        ("distortion", np.zeros(3), "3 coefficients"),
+        ("width", 0, "width is 0"),
+        ("step_us", 0, "step_us is 0"),
+        ("window_us", -1, "window_us is -1"),
     ],
 )
 def test_wrong_fields_are_refused_by_code_and_by_file(

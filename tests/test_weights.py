@@ -79,6 +79,28 @@ def test_networks_of_different_recipes_do_not_mix(tmp_path):
         load_networks(flow, shape)
 
 
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("recipe", {"bins": "x"}),
+        ("recipe", {"bins": 4}),
+        ("recipe", {"size": -1}),
+        ("recipe", {"window_us": 0}),
+        ("recipe", {"representation": "other"}),
+        ("config", {"unheard": 1}),
+        ("config", {"base_channels": -1}),
+    ],
+)
+def test_cards_that_build_no_network(tmp_path, part, changes):
+    paths = saved(tmp_path), saved(tmp_path, ShapeNet.preset("small", 10), "shapenet")
+    for path in paths if part == "recipe" else paths[:1]:
+        card = json.loads(path.read_text())
+        card[part].update(changes)
+        path.write_text(json.dumps(card))
+    with pytest.raises(InputError, match=r"\.json"):
+        load_networks(*paths)
+
+
 def test_tensors_of_another_architecture_are_refused(tmp_path):
     network = FlowNet.preset("small", 8)
     card = Card("flownet", {**network.config_dict(), "base_channels": 8}, InputRecipe(), {}, "MIT")

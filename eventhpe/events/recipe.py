@@ -32,13 +32,29 @@ class InputRecipe:
         size: side of the square input in pixels.
         background_activity_us: an event stays only if a neighbour fired within this time
             before it; 0 switches the filter off.
+
+    Raises:
+        ValueError: an unknown representation, or a number that is none or out of range.
     """
 
     representation: Literal["voxel", "binary"] = "voxel"
     bins: int = 8
     window_us: int = 50_000
-    size: int = 128
+    size: int = 64
     background_activity_us: int = 30_000
+
+    def __post_init__(self) -> None:
+        if self.representation not in ("voxel", "binary"):
+            raise ValueError(f"unknown representation {self.representation!r}")
+        for name, least in (
+            ("bins", 1),
+            ("window_us", 1),
+            ("size", 1),
+            ("background_activity_us", 0),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} is {value!r}, not a whole number from {least}")
 
     def noise_filter(self, width: int, height: int) -> Callable[[EventStream], EventStream]:
         """A fresh filter for one recording; feed it consecutive blocks, each event once."""

@@ -13,6 +13,9 @@ from eventhpe.errors import InputError
 from eventhpe.events.stream import EventStream
 
 CHUNK_EVENTS = 1 << 20
+ENOUGH_EVENTS = 1000  # in a block: when most of so many lie outside, the sensor's size is wrong
+LARGEST_SIDE = 4096  # pixels; a larger "sensor" would ask for gigabytes to draw
+LONGEST_US = 86_400 * 1_000_000  # a damaged timestamp must not make a recording of centuries
 SENSOR_REMEDY = "Give the sensor's size with --sensor WxH (for example --sensor 640x480)."
 
 
@@ -95,13 +98,16 @@ class Recording(ABC):
         """Events with start_us <= t < stop_us as non-empty, time-sorted blocks of bounded size.
 
         Raises:
-            InputError: the events are damaged (see `_Cleaner`) or the file cannot be read.
+            InputError: the events are damaged (see `_Cleaner`), most of them lie outside the
+                sensor, or the file cannot be read.
         """
         cleaner = _Cleaner(self)
+        kept = False
         for raw in self._raw_chunks(start_us):
             events = cleaner.clean(raw)
             if len(events) == 0:
                 continue
+            kept = True
             finished = stop_us is not None and int(events.t[-1]) >= stop_us
             if start_us is not None or finished:
                 low = int(events.t[0]) if start_us is None else start_us
@@ -111,6 +117,17 @@ class Recording(ABC):
                 yield events
             if finished:
                 return
+        if cleaner.dropped and not kept:
+            raise self.misfit(cleaner.dropped, cleaner.dropped)
+
+    def misfit(self, outside: int, events: int) -> InputError:
+        """The error that most events lie outside the sensor."""
+        return InputError(
+            self.path,
+            f"{outside:,} of {events:,} events outside the sensor of {self.width}x{self.height}",
+            "events inside it",
+            "Check --sensor, and that the columns are in the layout's order.",
+        )
 
     def read(self, start_us: int | None = None, stop_us: int | None = None) -> EventStream:
         """All events with start_us <= t < stop_us in one stream (all of them in memory)."""
@@ -121,16 +138,22 @@ class Recording(ABC):
 class _Cleaner:
     """Turns raw chunks into streams, remembering what must hold across chunk borders.
 
-    Backward timestamps are raised to the running maximum, events outside the sensor dropped;
-    both are counted in the recording's repairs. Polarity 0/1 and -1/+1 become {0, 1}.
+    Backward timestamps are raised to the running maximum (those before the origin to 0), events
+    outside the sensor dropped; both are counted in the recording's repairs. Polarity 0/1 and
+    -1/+1 become {0, 1}.
+
+    Attributes:
+        dropped: events outside the sensor so far.
 
     Raises (from `clean`):
-        InputError: polarities of neither kind, or coordinates that are not whole numbers.
+        InputError: polarities of neither kind, coordinates that are not whole numbers or mostly
+            outside the sensor, or a time beyond `LONGEST_US`.
     """
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.latest: int | None = None
+        self.latest = 0
+        self.dropped = 0
         self.polarities: set[int] = set()
 
     def clean(self, raw: RawChunk) -> EventStream:
@@ -142,7 +165,11 @@ class _Cleaner:
         inside = _inside(raw.x, recording.width) & _inside(raw.y, recording.height)
         x, y = raw.x, raw.y
         if not inside.all():
-            recording.repairs.out_of_sensor += int(len(inside) - np.count_nonzero(inside))
+            outside = int(len(inside) - np.count_nonzero(inside))
+            if outside > len(inside) // 2 and len(inside) >= ENOUGH_EVENTS:
+                raise recording.misfit(outside, len(inside))
+            recording.repairs.out_of_sensor += outside
+            self.dropped += outside
             x, y, t, p = x[inside], y[inside], t[inside], p[inside]
         for name, values in (("x", x), ("y", y)):
             if values.dtype.kind == "f" and not np.array_equal(values, np.floor(values)):
@@ -155,13 +182,18 @@ class _Cleaner:
         return EventStream.from_arrays(x, y, t, p, recording.width, recording.height)
 
     def _sorted(self, t: NDArray[np.int64]) -> NDArray[np.int64]:
-        if self.latest is None:
-            self.latest = int(t[0])
         if int(t[0]) < self.latest or bool((t[1:] < t[:-1]).any()):
             raised = np.maximum(np.maximum.accumulate(t), self.latest)
             self.recording.repairs.backward_timestamps += int(np.count_nonzero(raised != t))
             t = raised
         self.latest = int(t[-1])
+        if self.latest > LONGEST_US:
+            raise InputError(
+                self.recording.path,
+                f"an event {self.latest / 1e6:,.0f} s after the start",
+                f"recordings of at most {LONGEST_US // 3_600_000_000} hours",
+                "The timestamps are damaged or in another unit: write the file again.",
+            )
         return t
 
     def _polarity(self, p: NDArray[Any]) -> NDArray[np.uint8]:
@@ -204,13 +236,17 @@ def seconds_to_us(path: Path, t: NDArray[np.floating[Any]], origin_s: float) -> 
     scaling first would spend bits on the epoch.
 
     Raises:
-        InputError: a time is NaN or infinite.
+        InputError: a time is NaN, infinite, or too far away for microseconds in 64 bits.
     """
-    if not np.isfinite(t).all():
-        raise InputError(
-            path, "NaN or infinite timestamps", "finite seconds", "Write the recording again."
-        )
     relative = t.astype(np.float64) - origin_s
+    # Written so that NaN fails too.
+    if not (np.abs(relative) < 2.0**62 * 1e-6).all():
+        raise InputError(
+            path,
+            "NaN or infinite timestamps, or beyond 64 bits of microseconds",
+            "finite seconds",
+            "Write the recording again.",
+        )
     return np.rint(relative * 1e6).astype(np.int64)
 
 
@@ -240,8 +276,9 @@ def choose_geometry(
     size = stated or given or default
     if size is None:
         raise InputError(path, "no sensor size", "a layout that states it", SENSOR_REMEDY)
-    if not all(0 < side <= 65536 for side in size):
-        raise InputError(path, f"a sensor of {size[0]}x{size[1]}", "1 to 65536", SENSOR_REMEDY)
+    if not all(0 < side <= LARGEST_SIDE for side in size):
+        found, expected = f"a sensor of {size[0]}x{size[1]}", f"sides of 1 to {LARGEST_SIDE} pixels"
+        raise InputError(path, found, expected, SENSOR_REMEDY)
     return int(size[0]), int(size[1])
 
 
@@ -280,7 +317,7 @@ def open_recording(
     if head.startswith(b"#!AER-DAT2.0"):
         return open_aedat2(path, width, height, camera)
     if camera is not None:
-        raise InputError(path, f"camera={camera}", "one camera only", "Leave the option out.")
+        raise InputError(path, f"--channel {camera}", "a file of several cameras", "Leave it out.")
     if head.startswith(b"#!AER-DAT4.0"):
         return open_aedat4(path, width, height)
     if head.startswith(b"%"):
@@ -289,9 +326,12 @@ def open_recording(
 
 
 def _head(path: Path) -> bytes:
-    if path.is_dir():
-        raise InputError(path, "a folder", "an event recording", "Name the file inside it.")
     try:
+        if path.is_dir():
+            raise InputError(path, "a folder", "an event recording", "Name the file inside it.")
+        if path.exists() and not path.is_file():
+            # A pipe would wait for its writer, and cannot be read twice.
+            raise InputError(path, "no regular file", "an event recording", "Save it as a file.")
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:

@@ -14,12 +14,11 @@ from eventhpe.events.recording import Recording
 from eventhpe.events.stream import EventStream
 from eventhpe.events.windows import windows_of
 from eventhpe.rendering.overlay import Label
-from eventhpe.sequence import STATE_NAMES, MotionSequence
+from eventhpe.sequence import ABSENT, MotionSequence
 
 Orient = Callable[[EventStream], EventStream]
 
 _BATCH = 32
-_ABSENT = STATE_NAMES.index("absent")
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,8 @@ def _posed(
 ) -> Iterator[NDArray[np.float32] | None]:
     """Vertices (V, 3) of each step in the camera frame; None where nobody was present."""
     global_orient, body_pose = motion.matrices()
-    transl = torch.from_numpy(np.asarray(motion.transl, dtype=np.float32))
-    betas = torch.from_numpy(np.asarray(motion.betas, dtype=np.float32))
+    transl = torch.from_numpy(motion.transl)
+    betas = torch.from_numpy(motion.betas)
     for start in range(0, len(steps), _BATCH):
         batch = list(steps[start : start + _BATCH])
         with torch.no_grad():
@@ -141,7 +140,7 @@ def _posed(
                 betas.expand(len(batch), -1), global_orient[batch], body_pose[batch], transl[batch]
             )
         for step, vertices in zip(batch, output.vertices.numpy(), strict=True):
-            yield None if motion.state[step] == _ABSENT else _through_lens(vertices, motion)
+            yield None if motion.state[step] == ABSENT else _through_lens(vertices, motion)
 
 
 def _through_lens(vertices: NDArray[np.float32], motion: MotionSequence) -> NDArray[np.float32]:

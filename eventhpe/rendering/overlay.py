@@ -33,7 +33,7 @@ _GAP, _GAP_GREY = 4, 90
 class Layout:
     """Where things stand in the picture of a sensor of ``width`` x ``height`` pixels.
 
-    Small sensors are enlarged by a whole factor ``scale`` until at least about 480 rows are
+    Small sensors are enlarged by a whole factor ``scale`` until at least ``rows`` rows are
     filled; pixel u of the sensor is then seen at (u + 0.5) scale - 0.5. All picture sizes are
     even, as H.264 asks.
     """

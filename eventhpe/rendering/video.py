@@ -98,12 +98,13 @@ def render_overlay(
     Raises:
         InputError: the motion is empty or not of this recording and body, no video writer is
             installed, or ``out`` cannot be written.
+        ValueError: ``fps`` is not positive.
     """
     steps = range(len(motion))
     if not steps:
         raise InputError("motion", "no steps", "at least one", "Infer over a longer stretch.")
     if fps is not None and fps <= 0:
-        raise InputError("--fps", f"{fps:g}", "a rate above 0", "Leave it out for real time.")
+        raise ValueError(f"fps is {fps:g}, not above 0")
     stream = moments(motion, recording, body, steps, orient)
     layout = Layout(motion.width, motion.height)
     rate = fps or 1e6 / motion.step_us

@@ -73,7 +73,7 @@ def test_events_lie_where_the_body_is(recordings):
 
 def test_a_mirrored_clip_is_the_clip_in_a_mirror(recordings):
     plain = clips(recordings)[2]
-    flip = Augmentation(flip=1.0, polarity=0, dropout=0, scale=0, shift=0, noise=0)
+    flip = Augmentation(flip=1.0, polarity=0, dropout=0, scale=0, shift=0, noise=0, busy=0)
     mirrored = clips(recordings, flip)[2]
     torch.testing.assert_close(mirrored["inputs"], plain["inputs"].flip(-1))
     # Pixels mirror about the crop's middle; left and right joints change places. The default
@@ -113,7 +113,7 @@ def test_prepared_recordings_come_from_the_cache_the_second_time(recordings, sim
 
 def test_crops_know_only_the_past(recordings):
     recording = recordings[0]
-    crop = recording.crop(5 * TRACKING_STEP_US + 1, 128)
+    crop = recording.crop(5 * TRACKING_STEP_US + 1, RECIPE.size)
     assert crop.x0 == pytest.approx(float(recording.regions[4, 0]))
 
 
@@ -123,7 +123,7 @@ def test_flow_windows_hold_the_windows_events(recordings):
         sample = windows[k]
         events = sample["events"]
         real = events[events[:, 3] != 0]
-        assert sample["voxel"].shape == (8, 128, 128)
+        assert sample["voxel"].shape == (8, RECIPE.size, RECIPE.size)
         assert ((real[:, :2] > -0.5) & (real[:, :2] < 127.5)).all()
         assert ((real[:, 2] >= 0) & (real[:, 2] < 1)).all()
         # Every event's pixel carries input.

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from event_samples import assert_same_events, random_events
 
 from eventhpe.errors import InputError
 from eventhpe.events import EventStream, open_recording, recording
 from eventhpe.events.formats import aedat2
+from tests.events.event_samples import assert_same_events, random_events
 
 MAGIC = "#!AER-DAT2.0\r\n"
 DVS128 = MAGIC + "# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n"
@@ -43,12 +43,27 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "CHUNK_EVENTS", 1500)
 
 
+@pytest.mark.parametrize("keep", [12, 20, 60, -1])
+def test_a_header_cut_short(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "a.aedat"
+    path.write_bytes((DAVIS346 + "# more\r\n").encode()[:keep])
+    with pytest.raises(InputError, match="header cut short"):
+        open_recording(path)
+
+
+def test_a_sensor_much_too_small_is_refused(tmp_path: Path) -> None:
+    events = sample(346, 260)
+    path = write(tmp_path / "a.aedat", MAGIC, davis_words(events), events.t)
+    with pytest.raises(InputError, match=r"outside the sensor of 40x40.*--sensor"):
+        open_recording(path, width=40, height=40).read()
+
+
 def test_known_answer_word(tmp_path: Path) -> None:
     path = write(tmp_path / "a.aedat", MAGIC, np.array([0x3BD4F802]), np.array([77]))
     events = open_recording(path, camera=2).read()
     assert (events.x[0], events.y[0], events.p[0], events.t[0]) == (10, 20, 1, 0)
     assert len(open_recording(path, camera=3).read()) == 0
-    with pytest.raises(InputError, match="--camera"):
+    with pytest.raises(InputError, match="--channel"):
         open_recording(path)
     with pytest.raises(InputError, match="0, 1, 2, 3"):
         open_recording(path, camera=4)
@@ -79,7 +94,7 @@ def test_davis_skips_aps_and_special_events(tmp_path: Path) -> None:
     assert_same_events(opened.read(), events)
     assert opened.special_times().tolist() == [stamps[2], stamps[4]]
     assert_same_events(open_recording(path, camera=0).read(), events)
-    with pytest.raises(InputError, match="camera=1"):
+    with pytest.raises(InputError, match="--channel 1"):
         open_recording(path, camera=1)
 
 

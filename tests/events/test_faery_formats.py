@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from event_samples import assert_same_events, random_events
 
 from eventhpe.errors import InputError
 from eventhpe.events import EventStream, open_recording
+from tests.events.event_samples import assert_same_events, random_events
 
 faery = pytest.importorskip("faery", reason="faery is an optional package")
 

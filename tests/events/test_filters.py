@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from event_samples import assert_same_events, random_events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from eventhpe.events.filters import (
     filter_rectangle,
     hot_pixel_mask,
 )
+from tests.events.event_samples import assert_same_events, random_events
 
 
 def slow_background(events: EventStream, tau: int) -> list[bool]:

@@ -1,17 +1,18 @@
 """HDF5 layouts written here in their exact form and read back, and every kind of damage."""
 
+import re
 from pathlib import Path
 
 import h5py
 import hdf5plugin
 import numpy as np
 import pytest
-from event_samples import assert_same_events, random_events
 
 from eventhpe.errors import InputError
 from eventhpe.events import DsecWriter, EventStream, open_recording, recording, time_windows
 from eventhpe.events.convert import convert
 from eventhpe.events.formats import hdf5
+from tests.events.event_samples import assert_same_events, random_events
 
 EVENTS = random_events(5000, 20, 12, 2_000_000)
 
@@ -198,6 +199,63 @@ def test_times_that_are_no_numbers(tmp_path: Path, where: int, value: float) -> 
                  events__p=EVENTS.p)  # fmt: skip
     with pytest.raises(InputError, match="NaN or infinite"):
         open_recording(path, width=20, height=12).read()
+
+
+DAMAGE = {
+    "s after the start": columns(t=np.where(EVENTS.t == EVENTS.t[100], 10**15, EVENTS.t)),
+    "a timestamp of": columns(t=EVENTS.t.astype(np.uint64) + np.uint64(1 << 63)),
+    "/events/x as |S4": columns(x=EVENTS.x.astype("S4")),
+    "outside the sensor": columns(x=EVENTS.x + 100),
+}
+
+
+@pytest.mark.parametrize("message", DAMAGE)
+def test_damaged_values_are_named(tmp_path: Path, message: str) -> None:
+    path = write(tmp_path / "a.h5", events__width=20, events__height=12, **DAMAGE[message])
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_recording(path).read()
+
+
+@pytest.mark.parametrize("side", [np.nan, "a", np.zeros(0), 10**5])
+def test_a_size_that_is_none(tmp_path: Path, side: object) -> None:
+    path = write(tmp_path / "a.h5", events__width=side, events__height=12, **columns())
+    with pytest.raises(InputError, match=r"/events/width|a sensor of"):
+        open_recording(path)
+
+
+def test_times_beyond_64_bits(tmp_path: Path) -> None:
+    seconds = EVENTS.t * 1e-6
+    seconds[-1] = 1e300
+    path = write(tmp_path / "a.h5", events__x=EVENTS.x, events__y=EVENTS.y, events__ts=seconds,
+                 events__p=EVENTS.p)  # fmt: skip
+    with pytest.raises(InputError, match="beyond 64 bits"):
+        open_recording(path, width=20, height=12).read()
+
+
+def test_columns_that_are_groups(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name in "xytp":
+            file.create_group(f"events/{name}")
+    with pytest.raises(InputError, match="/events/x as a group"):
+        open_recording(tmp_path / "a.h5")
+
+
+def test_times_before_the_origin_are_raised_to_it(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.h5", events=np.stack([[-5, -1, 3], [1, 1, 1], [2, 2, 2], [0, 1, 0]]).T
+    )
+    opened = open_recording(path, width=20, height=12)
+    assert opened.read().t.tolist() == [0, 0, 3]
+    assert opened.repairs.backward_timestamps == 2
+
+
+@pytest.mark.parametrize("index", [7, [10**9] * 400, [-5] * 400, ["a"]])
+def test_a_wrong_millisecond_index_loses_nothing(tmp_path: Path, index: object) -> None:
+    path = write(tmp_path / "a.h5", t_offset=0, ms_to_idx=index, events__width=20,
+                 events__height=12, **columns())  # fmt: skip
+    middle = int(EVENTS.t[len(EVENTS) // 2])
+    expected = EVENTS.between(middle, int(EVENTS.t[-1]) + 1)
+    assert_same_events(open_recording(path).read(middle), expected)
 
 
 def test_unknown_groups_are_listed(tmp_path: Path) -> None:

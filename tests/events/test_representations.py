@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from event_samples import random_events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventhpe.events import EventStream, binary_frame, count_image, voxel_grid
 from eventhpe.events import representations as kernels
+from tests.events.event_samples import random_events
 
 W, H = 5, 4
 

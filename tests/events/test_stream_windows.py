@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from event_samples import assert_same_events, random_events
 
 from eventhpe.events import EventStream
 from eventhpe.events.windows import count_windows_of, windows_of
+from tests.events.event_samples import assert_same_events, random_events
 
 EMPTY = EventStream.empty(4, 4)
 

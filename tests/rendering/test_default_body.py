@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from rendering_scenes import MemoryRecording, motion
 
 from eventhpe.body import load_body
 from eventhpe.camera import project
 from eventhpe.rendering.mesh import MeshRenderer
 from eventhpe.rendering.moments import moments
+from tests.rendering.rendering_scenes import MemoryRecording, motion
 
 
 def test_an_upright_body_is_drawn_in_its_place_with_its_head_up() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rendering_scenes import K, ball
 from scipy.ndimage import binary_dilation
 
 from eventhpe.rendering import opengl
 from eventhpe.rendering.mesh import MeshRenderer, vertex_normals
+from tests.rendering.rendering_scenes import K, ball
 
 ODD_K = np.array([[500, 12.0, 290], [0, 620, 250], [0, 0, 1]])
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rendering_scenes import ABSENT, HELD, TRACKED, K, ball
 
 from eventhpe.events.stream import EventStream
 from eventhpe.rendering.overlay import (
@@ -18,6 +17,7 @@ from eventhpe.rendering.overlay import (
     event_picture,
     overlay_frame,
 )
+from tests.rendering.rendering_scenes import ABSENT, HELD, TRACKED, K, ball
 
 EVENTS = EventStream.from_arrays(
     np.array([3, 3, 100]), np.array([5, 5, 90]), np.array([0, 1, 2]), np.array([0, 1, 0]), 128, 120

@@ -6,7 +6,6 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from rendering_scenes import BallBody, K, MemoryRecording, motion
 
 from eventhpe.camera import Camera, project
 from eventhpe.errors import InputError
@@ -14,6 +13,7 @@ from eventhpe.rendering.contact_sheet import contact_sheet
 from eventhpe.rendering.moments import moments
 from eventhpe.rendering.overlay import Layout
 from eventhpe.rendering.video import VideoWriter, render_overlay
+from tests.rendering.rendering_scenes import BallBody, K, MemoryRecording, motion
 
 BODY = BallBody()
 

@@ -94,9 +94,9 @@ def _open_davis(
         if camera not in (0, 1, 2, 3):
             raise InputError(
                 path,
-                f"events of four cameras and camera={camera}",
+                "events of four cameras" + ("" if camera is None else f" and --channel {camera}"),
                 "one of the views 0, 1, 2, 3",
-                "Choose one with --camera N.",
+                "Choose one with --channel N.",
             )
         size = choose_geometry(path, (346, 260), asked)
         return Aedat2Recording(path, "aedat2-dhp19", size, start, survey.first_t, int(camera))
@@ -110,15 +110,16 @@ def _open_davis(
 
 def _refuse_camera(path: Path, camera: int | str | None) -> None:
     if camera is not None:
-        raise InputError(
-            path, f"camera={camera}", "a single-camera file's one view", "Leave the option out."
-        )
+        raise InputError(path, f"--channel {camera}", "a file of several cameras", "Leave it out.")
 
 
 def _read_header(path: Path) -> tuple[str, int]:
     """Header text and where the events start.
 
     A first event may begin with the byte of '#', so a header line must also be text to its end.
+
+    Raises:
+        InputError: the file ends within a header line.
     """
     lines: list[bytes] = []
     with path.open("rb") as file:
@@ -126,6 +127,11 @@ def _read_header(path: Path) -> tuple[str, int]:
             start = file.tell()
             line = file.readline(1 << 16)
             text = line.endswith(b"\n") and not re.search(rb"[\x00-\x08\x0e-\x1f]", line)
+            cut = re.fullmatch(rb"#[^\x00-\x08\n\x0e-\x1f]*", line) and not file.read(1)
+            if cut:
+                raise InputError(
+                    path, "a header cut short", "a whole AEDAT 2.0 file", "Copy it again."
+                )
             if not line.startswith(b"#") or not text:
                 break
             lines.append(line)

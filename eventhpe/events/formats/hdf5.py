@@ -64,7 +64,7 @@ def open_hdf5(
         layout = _recognise(path, file, camera)
         if camera is not None and layout.format != "mvsec":
             raise InputError(
-                path, f"the option camera={camera}", "one camera only", "Leave the option out."
+                path, f"--channel {camera}", "a file of several cameras", "Leave it out."
             )
         length = _check_columns(path, file, layout)
         size = _geometry(path, file, layout, length, (width, height))
@@ -113,7 +113,7 @@ class _Hdf5Recording(Recording):
         if self._layout.seconds:
             return seconds_to_us(self.path, t, self._origin_s)
         relative = self._layout.format != "dsec" or "t_offset" not in file
-        return t.astype(np.int64) - (self.t_origin if relative else 0)
+        return _int64(self.path, t) - (self.t_origin if relative else 0)
 
     def _raw_chunks(self, start_us: int | None) -> Iterator[RawChunk]:
         with _opened(self.path) as file:
@@ -127,12 +127,19 @@ class _Hdf5Recording(Recording):
                     yield RawChunk(read(0, i0, i1), read(1, i0, i1), t, read(3, i0, i1))
 
     def _indexed_start(self, file: h5py.File, start_us: int | None) -> int:
-        if start_us is None or self._layout.format != "dsec" or len(file["ms_to_idx"]) == 0:
+        """An event to begin at, before or at the first one at ``start_us``.
+
+        A wrong index would lose events without a word: it is followed only where the event
+        before the one it names is earlier.
+        """
+        index = file.get("ms_to_idx")
+        if start_us is None or self._layout.format != "dsec" or not _is_index(index):
             return 0
         stored = start_us + (0 if "t_offset" in file else self.t_origin)
-        index = file["ms_to_idx"]
-        millisecond = min(max(stored // 1000, 0), len(index) - 1)
-        return min(int(index[millisecond]), self._length)
+        first = int(index[min(max(stored // 1000, 0), len(index) - 1)])
+        if not 0 < first <= self._length or int(file["events/t"][first - 1]) >= stored:
+            return 0
+        return first
 
 
 @contextmanager
@@ -203,7 +210,7 @@ def _mvsec(path: Path, file: h5py.File, camera: str | int | None) -> _Layout:
             path,
             f"no camera {side!r}",
             f"camera {' or '.join(have)}",
-            f"Choose it with the option camera={have[0]}.",
+            f"Choose it with --channel {have[0]}.",
         )
     return _Layout("mvsec", (name,) * 4, (0, 1, 2, 3), seconds=True)
 
@@ -220,8 +227,21 @@ def _what_is_there(file: h5py.File) -> str:
     return "the groups " + (", ".join(names[:12]) if names else "(none)")
 
 
+def _is_index(index: h5py.Dataset | h5py.Group | None) -> bool:
+    """Whether it can be a millisecond index at all."""
+    if not isinstance(index, h5py.Dataset) or index.ndim != 1:
+        return False
+    return index.dtype.kind in "iu" and len(index) > 0
+
+
 def _check_columns(path: Path, file: h5py.File, layout: _Layout) -> int:
     columns = [file[name] for name in layout.columns]
+    for name, column in zip(layout.columns, columns, strict=True):
+        if not isinstance(column, h5py.Dataset) or column.dtype.kind not in "biuf":
+            kind = column.dtype if isinstance(column, h5py.Dataset) else "a group"
+            raise InputError(
+                path, f"/{name} as {kind}", "a data set of numbers", "Write the recording again."
+            )
     if layout.matrix is not None:
         if columns[0].ndim != 2 or columns[0].shape[1] != 4:
             raise InputError(
@@ -249,7 +269,7 @@ def _check_columns(path: Path, file: h5py.File, layout: _Layout) -> int:
 
 def _origin(path: Path, file: h5py.File, layout: _Layout, length: int) -> tuple[float, int]:
     if layout.format == "dsec" and "t_offset" in file:
-        return 0.0, _scalar(file["t_offset"])
+        return 0.0, _scalar(path, file["t_offset"])
     if layout.format == "v2e" or length == 0:
         return 0.0, 0
     first = _reader(file, layout)(2, 0, 1)
@@ -257,7 +277,18 @@ def _origin(path: Path, file: h5py.File, layout: _Layout, length: int) -> tuple[
         # Checked here too: rounding NaN to an integer origin would fail without a word.
         seconds_to_us(path, first, 0.0)
         return float(first[0]), round(float(first[0]) * 1e6)
-    return 0.0, int(first[0])
+    return 0.0, int(_int64(path, first)[0])
+
+
+def _int64(path: Path, t: NDArray[Any]) -> NDArray[np.int64]:
+    if t.dtype == np.uint64 and len(t) and int(t.max()) >= 1 << 62:
+        raise InputError(
+            path,
+            f"a timestamp of {int(t.max())} us",
+            "microseconds below 2^62",
+            "The timestamps are damaged: write the recording again.",
+        )
+    return t.astype(np.int64)
 
 
 def _geometry(
@@ -269,19 +300,28 @@ def _geometry(
         events = file["events"]
         stated = None
         if "width" in events and "height" in events:
-            stated = (_scalar(events["width"]), _scalar(events["height"]))
+            stated = (_scalar(path, events["width"]), _scalar(path, events["height"]))
         default = (640, 480) if layout.format == "dsec" else None
         return choose_geometry(path, stated, asked, default=default)
     if layout.format in ("monash", "monash-legacy"):
-        return choose_geometry(path, _monash_size(file, layout, length), asked)
+        return choose_geometry(path, _monash_size(path, file, layout, length), asked)
     return choose_geometry(path, None, asked)
 
 
-def _scalar(dataset: h5py.Dataset) -> int:
-    return int(np.asarray(dataset[()]).reshape(-1)[0])
+def _scalar(path: Path, dataset: h5py.Dataset) -> int:
+    try:
+        value = int(np.asarray(dataset[()]).reshape(-1)[0])
+        if abs(value) < 1 << 62:
+            return value
+        found = str(value)
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        found = str(error)
+    raise InputError(
+        path, f"{dataset.name} without a number ({found})", "a whole number", "Write it again."
+    )
 
 
-def _monash_size(file: h5py.File, layout: _Layout, length: int) -> Size | None:
+def _monash_size(path: Path, file: h5py.File, layout: _Layout, length: int) -> Size | None:
     """``sensor_resolution`` (H, W), one more each way if its writer inferred it.
 
     Writers that know no sensor store max(y), max(x): one short. The attribute is trusted when
@@ -291,13 +331,25 @@ def _monash_size(file: h5py.File, layout: _Layout, length: int) -> Size | None:
     resolution = file.attrs.get("sensor_resolution")
     if resolution is None:
         return None
-    height, width = (int(side) for side in np.asarray(resolution).reshape(-1)[:2])
+    try:
+        height, width = (int(side) for side in np.asarray(resolution).reshape(-1)[:2])
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(
+            path,
+            f"a sensor_resolution of {resolution!r}",
+            "height and width in pixels",
+            "Write the attribute again.",
+        ) from error
     read = _reader(file, layout)
     farthest = [-1, -1]
     for i0 in range(0, min(length, _GEOMETRY_CHECK_EVENTS), CHUNK_EVENTS):
         for axis in (0, 1):
             values = read(axis, i0, min(i0 + CHUNK_EVENTS, length))
-            farthest[axis] = max(farthest[axis], int(values.max()))
+            most = values.max()
+            if not np.isfinite(most):
+                name = layout.columns[axis]
+                raise InputError(path, f"{most} in /{name}", "pixels", "Write the recording again.")
+            farthest[axis] = max(farthest[axis], int(most))
     on_border = farthest[0] == width or farthest[1] == height
     if on_border and farthest[0] <= width and farthest[1] <= height:
         return width + 1, height + 1
