@@ -284,8 +284,6 @@ def _camera(options: argparse.Namespace, width: int, height: int) -> "Camera":
                 f"the recording's {width}x{height}",
                 "Give the calibration of this recording's camera.",
             )
-        if any(camera.distortion):
-            print("note: lens distortion is not corrected; events are used where they are")
     else:
         degrees = 55.0 if options.fov is None else options.fov
         if not 5 <= degrees <= 150:

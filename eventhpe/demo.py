@@ -5,7 +5,7 @@ from pathlib import Path
 from eventhpe.body import load_body
 from eventhpe.camera import Camera
 from eventhpe.estimator import load_networks
-from eventhpe.evaluation import PoseErrors, mean_pose, pose_errors
+from eventhpe.evaluation import mean_pose, pose_errors, pose_table
 from eventhpe.events.recording import open_recording
 from eventhpe.inference import infer
 from eventhpe.rendering import contact_sheet, render_overlay
@@ -40,12 +40,4 @@ def demo(out: Path, seed: int) -> str:
         "EventHPE": pose_errors(motion, truth, body),
         "mean pose in the region": pose_errors(mean_pose(motion, networks, body), truth, body),
     }
-    return _table(rows) + f"\nresults: {out} (meshes drawn by {backend})"
-
-
-def _table(rows: dict[str, PoseErrors]) -> str:
-    lines = ["mm, 24 joints, no start pose         MPJPE     PEL      PA"]
-    for name, errors in rows.items():
-        figures = (errors.mpjpe, errors.pel_mpjpe, errors.pa_mpjpe)
-        lines.append(f"{name:<34}" + "".join(f"{value:8.1f}" for value in figures))
-    return "\n".join(lines)
+    return pose_table(rows) + f"\nresults: {out} (meshes drawn by {backend})"

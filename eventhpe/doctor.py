@@ -13,6 +13,7 @@ import numpy as np
 
 _ROOT = Path(__file__).resolve().parent.parent
 _OWN_NAMES = ("eventhpe", "flownet", "shapenet", "datasets", "scripts")
+_NETWORKS, _WEIGHT_FILES = ("flownet", "shapenet"), (".json", ".safetensors")
 _DISK_GIB = 2.0
 
 
@@ -149,12 +150,12 @@ def _body() -> Check:
 
 
 def _weights(folder: Path = _ROOT / "eventhpe" / "weights") -> Check:
-    cards = sorted(folder.glob("*.json"))
-    lost = [card.stem for card in cards if not card.with_suffix(".safetensors").is_file()]
-    if not cards or lost:
-        found = f"no tensors for {', '.join(lost)}" if lost else f"none in {folder}"
+    files = [folder / f"{name}-small{end}" for name in _NETWORKS for end in _WEIGHT_FILES]
+    lost = [file.name for file in files if not file.is_file()]
+    if lost:
+        found = f"no {', '.join(lost)} in {folder}"
         return Check("weights", False, found, "Install EventHPE again, from its release.")
-    return Check("weights", True, ", ".join(card.stem for card in cards))
+    return Check("weights", True, ", ".join(_NETWORKS))
 
 
 def _shadows(root: Path = _ROOT) -> Check:

@@ -20,7 +20,7 @@ from eventhpe.events.windows import Window
 from eventhpe.sequence import ABSENT, HELD, TRACKED
 from eventhpe.weights import FLOWNET, SHAPENET, load_weights
 from flownet.model import FlowNet, FlowNetConfig
-from shapenet.model import ShapeNet, ShapeNetConfig, ShapeNetState
+from shapenet.model import MEAN_SIGMA, ShapeNet, ShapeNetConfig, ShapeNetState
 
 SILENT_EVENTS = 8  # fewer new events in the region: nothing moved, the pose is held
 PRESENCE_MEMORY_S = 0.3
@@ -232,7 +232,10 @@ class Estimator:
     def _mean_step(self) -> Step:
         crop = self._tracker.crop(self.networks.recipe.size)
         pelvis = decode_translation(
-            torch.tensor(0.9), torch.tensor(0.0), torch.tensor(0.0), *_geometry(self.camera, crop)
+            torch.tensor(MEAN_SIGMA),
+            torch.tensor(0.0),
+            torch.tensor(0.0),
+            *_geometry(self.camera, crop),
         )
         rotations = self.networks.shapenet.mean_rotations.cpu().numpy()
         betas = np.zeros(10, np.float32)

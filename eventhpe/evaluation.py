@@ -10,7 +10,6 @@ from scipy.ndimage import distance_transform_edt
 from eventhpe import metrics
 from eventhpe.body import Body
 from eventhpe.camera import project
-from eventhpe.errors import InputError
 from eventhpe.estimator import Networks
 from eventhpe.events.recording import Recording
 from eventhpe.events.region import MARGIN
@@ -18,7 +17,6 @@ from eventhpe.rasterizer import rasterize
 from eventhpe.sequence import ABSENT, MotionSequence
 from eventhpe.simulation.truth import SimulatedTruth
 
-BATCH = 64
 FIT_ROUNDS = 8
 
 
@@ -64,7 +62,7 @@ def pose_errors(motion: MotionSequence, truth: SimulatedTruth, body: Body) -> Po
     """
     at = truth.at(motion.t_us)
     present = at.present
-    predicted = posed(motion, body)[1][present]
+    predicted = np.stack([joints for _, joints in motion.posed(body)])[present]
     joints = at.joints[present]
     return PoseErrors(
         float(np.mean(metrics.mpjpe(predicted, joints))),
@@ -72,6 +70,16 @@ def pose_errors(motion: MotionSequence, truth: SimulatedTruth, body: Body) -> Po
         float(np.mean(metrics.pa_mpjpe(predicted, joints))),
         int(present.sum()),
     )
+
+
+def pose_table(rows: dict[str, PoseErrors]) -> str:
+    """A table of errors, one row a method."""
+    lines = ["mm, 24 joints, no start pose      MPJPE     PEL      PA   steps"]
+    for name, errors in rows.items():
+        figures = (errors.mpjpe, errors.pel_mpjpe, errors.pa_mpjpe)
+        columns = "".join(f"{value:8.1f}" for value in figures)
+        lines.append(f"{name:<31}{columns}{errors.steps:8d}")
+    return "\n".join(lines)
 
 
 def mean_pose(motion: MotionSequence, networks: Networks, body: Body) -> MotionSequence:
@@ -113,13 +121,13 @@ def silhouette_agreement(
         start_us, stop_us: half-open span of step ends.
     """
     near_body = near_contour = near_event = events_seen = contour_seen = 0
-    vertices = posed(motion, body)[0]
-    for i in np.flatnonzero((motion.t_us >= start_us) & (motion.t_us < stop_us)):
+    steps = np.flatnonzero((motion.t_us >= start_us) & (motion.t_us < stop_us)).tolist()
+    for i, (vertices, _) in zip(steps, motion.posed(body, steps), strict=True):
         if motion.state[i] == ABSENT:
             mask = np.zeros((motion.height, motion.width), bool)
         else:
             mask = rasterize(
-                vertices[i], body.faces, motion.K, motion.width, motion.height, cull_backfaces=True
+                vertices, body.faces, motion.K, motion.width, motion.height, cull_backfaces=True
             ).silhouette
         t1 = int(motion.t_us[i])
         events = recording.read(t1 - motion.window_us, t1)
@@ -144,33 +152,6 @@ def silhouette_agreement(
         near_event / max(contour_seen, 1),
         events_seen,
     )
-
-
-def posed(motion: MotionSequence, body: Body) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vertices (T, V, 3) and joints (T, 24, 3) of a motion, camera frame, metres.
-
-    Raises:
-        InputError: the motion belongs to another body.
-    """
-    if body.sha256 != motion.body_sha256:
-        raise InputError(
-            "motion",
-            f"parameters of body {motion.body_id!r}",
-            f"those of body {body.body_id!r}",
-            "Infer again without --body.",
-        )
-    orient, pose = motion.matrices()
-    betas = torch.from_numpy(motion.betas)[None]
-    transl = torch.from_numpy(motion.transl)
-    vertices, joints = [], []
-    with torch.inference_mode():
-        for i in range(0, len(motion), BATCH):
-            rows = slice(i, i + BATCH)
-            count = len(transl[rows])
-            output = body(betas.expand(count, -1), orient[rows], pose[rows], transl[rows])
-            vertices.append(output.vertices.numpy())
-            joints.append(output.joints.numpy())
-    return np.concatenate(vertices), np.concatenate(joints)
 
 
 def _fit(

@@ -56,7 +56,8 @@ def infer(
         recording: where events come from; memory is bounded by the window.
         networks: see `load_networks`.
         body: the body to answer with.
-        camera: intrinsics of the events after ``orient``; its size is theirs.
+        camera: intrinsics of the events after ``orient``; its size is theirs. Distortion is
+            taken out of the events, so regions are those of the undistorted image.
         step_us: distance of poses, 10,000 to 100,000 microseconds.
         start_us, stop_us: span of the recording to use.
         roi: x, y, width, height in pixels after ``orient``; events outside are ignored.
@@ -144,7 +145,7 @@ def _preparation(
     roi: tuple[int, int, int, int] | None,
     orient: Callable[[EventStream], EventStream] | None,
 ) -> Callable[[EventStream], EventStream]:
-    """Reorient events and drop those outside the ROI."""
+    """Reorient events, take the lens's distortion out, and drop those outside the ROI."""
     if roi is not None:
         x0, y0, width, height = roi
         inside = 0 <= x0 < camera.width and 0 <= y0 < camera.height
@@ -156,15 +157,39 @@ def _preparation(
                 "Coordinates are those after --rotate and --flip.",
             )
 
+    undistort = _undistortion(camera) if any(camera.distortion) else None
+
     def prepare(events: EventStream) -> EventStream:
         if orient is not None:
             events = orient(events)
+        if undistort is not None:
+            events = undistort(events)
         if roi is None:
             return events
         x, y = events.x.astype(np.int32), events.y.astype(np.int32)
         return events.masked((x >= x0) & (x < x0 + width) & (y >= y0) & (y < y0 + height))
 
     return prepare
+
+
+def _undistortion(camera: Camera) -> Callable[[EventStream], EventStream]:
+    """Move events to the nearest pixel of the same camera without distortion.
+
+    By lookup table, one entry a pixel; events that leave the image are dropped.
+    """
+    pixels = np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), axis=-1)
+    table = np.rint(camera.undistort_points(pixels.astype(np.float64)))
+    size = (camera.width, camera.height)
+    within = np.isfinite(table) & (table >= 0) & (table < size)
+    inside = within[..., 0] & within[..., 1]
+    table = np.where(inside[..., None], table, 0).astype(np.uint16)
+
+    def undistort(events: EventStream) -> EventStream:
+        events = events.masked(inside[events.y, events.x])
+        moved = table[events.y, events.x]
+        return replace(events, x=moved[:, 0].copy(), y=moved[:, 1].copy())
+
+    return undistort
 
 
 def _start_step(start: MotionSequence, body: Body, trained: Body) -> Step:

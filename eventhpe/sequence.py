@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from eventhpe.files import atomic_path
 SCHEMA = 1
 STATE_NAMES = ("absent", "held", "tracked")
 ABSENT, HELD, TRACKED = range(len(STATE_NAMES))
+
+_POSED_AT_ONCE = 32
 
 # None is the number of frames; -1 any length.
 _ARRAYS: dict[str, tuple[type, tuple[int | None, ...]]] = {
@@ -162,6 +165,34 @@ class MotionSequence:
         kept["betas"], kept["transl"] = moved.betas.numpy(), moved.transl.numpy()
         kept["body_id"], kept["body_sha256"] = target.body_id, target.sha256
         return MotionSequence.from_matrices(moved.global_orient, moved.body_pose, **kept)
+
+    def posed(
+        self, body: Body, steps: Sequence[int] | None = None
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Vertices (V, 3) and joints (24, 3) step by step, camera frame, metres.
+
+        Args:
+            body: the body that this motion belongs to.
+            steps: indices; None means every step.
+
+        Raises:
+            InputError: the motion belongs to another body.
+        """
+        if body.sha256 != self.body_sha256:
+            raise InputError(
+                "motion",
+                f"parameters of body {self.body_id!r}",
+                f"those of the loaded body {body.body_id!r}",
+                "Load the body the motion was made with, or infer again with this one.",
+            )
+        orient, pose = self.matrices()
+        betas, transl = torch.from_numpy(self.betas), torch.from_numpy(self.transl)
+        chosen = list(range(len(self)) if steps is None else steps)
+        for first in range(0, len(chosen), _POSED_AT_ONCE):
+            rows = chosen[first : first + _POSED_AT_ONCE]
+            with torch.no_grad():
+                output = body(betas.expand(len(rows), -1), orient[rows], pose[rows], transl[rows])
+            yield from zip(output.vertices.numpy(), output.joints.numpy(), strict=True)
 
     def save(self, path: str | Path) -> None:
         """Write the file whole or not at all.

@@ -10,7 +10,7 @@ from pathlib import Path
 from eventhpe.body import load_body
 from eventhpe.errors import InputError
 from eventhpe.estimator import load_networks
-from eventhpe.evaluation import mean_pose, pose_errors, silhouette_agreement
+from eventhpe.evaluation import mean_pose, pose_errors, pose_table, silhouette_agreement
 from eventhpe.events.recording import open_recording
 from eventhpe.sequence import MotionSequence
 from eventhpe.simulation.truth import SimulatedTruth
@@ -39,15 +39,8 @@ def silhouette(motion: MotionSequence, options: argparse.Namespace) -> str:
 def pose(motion: MotionSequence, options: argparse.Namespace) -> str:
     """A table of joint errors in millimetres, one row a method."""
     truth, body = SimulatedTruth.load(options.recording), load_body()
-    lines = ["mm, 24 joints, no start pose     MPJPE     PEL      PA   steps"]
     rows = {"motion": motion, "mean pose in the region": mean_pose(motion, load_networks(), body)}
-    for name, sequence in rows.items():
-        found = pose_errors(sequence, truth, body)
-        figures = (found.mpjpe, found.pel_mpjpe, found.pa_mpjpe)
-        lines.append(
-            f"{name:<30}" + "".join(f"{value:8.1f}" for value in figures) + f"{found.steps:8d}"
-        )
-    return "\n".join(lines)
+    return pose_table({name: pose_errors(row, truth, body) for name, row in rows.items()})
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from shapenet.backbone import ResNet
 NUM_JOINTS = 24
 NUM_BETAS = 10
 PLACE_FEATURES = 4
-_MEAN_SIGMA = 0.9
+MEAN_SIGMA = 0.9  # of the translation code: a standing person in a region drawn around it
 _ALWAYS_PRESENT = 10.0
 
 
@@ -292,7 +292,7 @@ class ShapeNet(nn.Module):
         mean = matrix_to_six(self.mean_rotations)
         six = mean + self.heads["rotation"](features).unflatten(-1, (NUM_JOINTS, 6)).float()
         code = self.heads["code"](features).float()
-        offset = torch.expm1(code.new_tensor(_MEAN_SIGMA)).log()
+        offset = torch.expm1(code.new_tensor(MEAN_SIGMA)).log()
         sigma = functional.softplus(code[..., :1] + offset)
         return ShapeNetOutput(
             rotations=six_to_matrix(six),

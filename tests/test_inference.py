@@ -11,7 +11,7 @@ from eventhpe.body.loading import DEFAULT_PATH
 from eventhpe.camera import Camera
 from eventhpe.errors import InputError
 from eventhpe.estimator import Estimator, load_networks
-from eventhpe.evaluation import mean_pose, pose_errors, posed, silhouette_agreement
+from eventhpe.evaluation import mean_pose, pose_errors, silhouette_agreement
 from eventhpe.events.formats.dsec_writer import DsecWriter
 from eventhpe.events.recording import open_recording
 from eventhpe.events.stream import EventStream
@@ -42,6 +42,10 @@ def camera(simulated_recording):
 
 def run(path, networks, body, camera, **options):
     return infer(open_recording(path), networks, body, camera, progress=False, **options).motion
+
+
+def joints(motion, body):
+    return np.stack([step for _, step in motion.posed(body)])
 
 
 def recording_of(events: EventStream, path):
@@ -111,7 +115,7 @@ def test_height_scales_the_body_and_its_distance(simulated_recording, networks, 
     ).vertices[0, :, 1]
     assert float(vertices.max() - vertices.min()) == pytest.approx(1.95, abs=2e-3)
     _, ratio = betas_of_height(body, plain.betas, 1.95)
-    pelvis = [posed(m, body)[1][:, 0] for m in (plain, tall)]
+    pelvis = [joints(m, body)[:, 0] for m in (plain, tall)]
     np.testing.assert_allclose(pelvis[1], ratio * pelvis[0], rtol=1e-3)
 
 
@@ -239,8 +243,24 @@ def test_another_body_moves_alike(simulated_recording, networks, body, camera, t
     plain = run(simulated_recording, networks, body, camera, stop_us=500_000)
     moved = run(simulated_recording, networks, other, camera, stop_us=500_000)
     assert moved.body_sha256 == other.sha256 != body.sha256
-    distance = np.linalg.norm(posed(moved, other)[1] - posed(plain, body)[1], axis=-1)
+    distance = np.linalg.norm(joints(moved, other) - joints(plain, body), axis=-1)
     assert distance.max() < 0.015
+
+
+def test_a_distorting_lens_is_taken_out(simulated_recording, networks, body, camera, tmp_path):
+    """Events bent by a lens, with that lens given, track like the straight ones."""
+    bent = replace(camera, distortion=(-0.25, 0.05, 0.0, 0.0))
+    events = open_recording(simulated_recording).read(0, 600_000)
+    rays = np.stack([events.x, events.y, np.ones(len(events))], axis=1) @ np.linalg.inv(camera.K).T
+    uv = np.rint(bent.project(rays)).astype(np.uint16)
+    bent_events = replace(events, x=uv[:, 0].copy(), y=uv[:, 1].copy())
+    path = recording_of(bent_events, tmp_path / "bent.h5")
+    straight = run(simulated_recording, networks, body, camera, stop_us=600_000)
+    recovered = run(path, networks, body, bent, stop_us=600_000)
+    ignored = run(path, networks, body, camera, stop_us=600_000)
+    gap = [np.abs(m.region - straight.region)[3:].max() for m in (recovered, ignored)]
+    assert gap[0] < 3.0
+    assert gap[1] > gap[0]
 
 
 def test_truth_scores_zero_and_beats_the_mean_pose(simulated_recording, networks, body, camera):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eventhpe.body import Body
@@ -17,8 +16,6 @@ from eventhpe.rendering.overlay import Label
 from eventhpe.sequence import ABSENT, MotionSequence
 
 Orient = Callable[[EventStream], EventStream]
-
-_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,9 @@ def _stream(
         last,
         EventStream.empty(motion.width, motion.height),
     )
-    for step, window, vertices in zip(steps, windows, _posed(motion, body, steps), strict=True):
+    for step, window, posed in zip(steps, windows, motion.posed(body, steps), strict=True):
+        absent = motion.state[step] == ABSENT
+        vertices = None if absent else _through_lens(posed[0], motion)
         yield Moment(window.events, vertices, _label(motion, step))
 
 
@@ -124,23 +123,6 @@ def _label(motion: MotionSequence, step: int) -> Label:
         float(motion.confidence[step]),
         (x0, y0, w, h),
     )
-
-
-def _posed(
-    motion: MotionSequence, body: Body, steps: range
-) -> Iterator[NDArray[np.float32] | None]:
-    """Vertices (V, 3) of each step in the camera frame; None where nobody was present."""
-    global_orient, body_pose = motion.matrices()
-    transl = torch.from_numpy(motion.transl)
-    betas = torch.from_numpy(motion.betas)
-    for start in range(0, len(steps), _BATCH):
-        batch = list(steps[start : start + _BATCH])
-        with torch.no_grad():
-            output = body(
-                betas.expand(len(batch), -1), global_orient[batch], body_pose[batch], transl[batch]
-            )
-        for step, vertices in zip(batch, output.vertices.numpy(), strict=True):
-            yield None if motion.state[step] == ABSENT else _through_lens(vertices, motion)
 
 
 def _through_lens(vertices: NDArray[np.float32], motion: MotionSequence) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ involved, so weights from anybody are safe to open.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def save_weights(card_path: Path, state: dict[str, torch.Tensor], card: Card) ->
     with atomic_path(card_path.with_suffix(".safetensors")) as partial:
         save_file(half, partial)
         digest = _sha256(partial)
-    card = Card(**{**card.__dict__, "sha256": digest})
+    card = replace(card, sha256=digest)
     with atomic_path(card_path) as partial:
         partial.write_text(json.dumps(asdict(card), indent=2) + "\n")
     return card
