@@ -64,10 +64,11 @@ def test_without_opengl_the_debian_packages_are_named(monkeypatch) -> None:
 
 def test_a_card_without_its_tensors_is_reported(tmp_path: Path) -> None:
     assert not doctor._weights(tmp_path).ok
-    (tmp_path / "small.json").write_text("{}")
-    assert "small" in doctor._weights(tmp_path).found
-    (tmp_path / "small.safetensors").touch()
-    assert doctor._weights(tmp_path) == Check("weights", True, "small")
+    for name in ("flownet-small", "shapenet-small"):
+        (tmp_path / f"{name}.json").write_text("{}")
+        assert name in doctor._weights(tmp_path).found
+        (tmp_path / f"{name}.safetensors").touch()
+    assert doctor._weights(tmp_path) == Check("weights", True, "flownet, shapenet")
 
 
 def test_a_check_that_breaks_is_reported_not_raised() -> None:
