@@ -44,7 +44,7 @@ def export(run: Path, out: Path) -> Card:
         config=network.config_dict(),
         recipe=recipe,
         training={
-            "command": f"python scripts/train_{name}.py fit --config CONFIG",
+            "command": f"scripts/train_{name}.py fit --config scripts/configs/{name}/small.yaml",
             "data": f"scripts/simulate_dataset.py train, into {data['root']}",
             "steps": int(checkpoint["global_step"]),
             "validation": _validation(checkpoint),

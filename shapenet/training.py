@@ -14,7 +14,6 @@ A batch holds clips of B recordings and T steps:
 ====================  =================  ============================================
 """
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,7 +23,6 @@ from torch.nn import functional
 
 from eventhpe.body import load_body
 from eventhpe.camera import decode_translation, encode_translation
-from eventhpe.weights import load_weights
 from shapenet import losses
 from shapenet.model import ShapeNet, ShapeNetOutput
 
@@ -51,7 +49,6 @@ class ShapeTraining(LightningModule):
         in_channels: event channels and the two of flow.
         learning_rate: peak of the one-cycle schedule.
         weight_decay: of AdamW.
-        init: card of a trained ShapeNet to begin from; None begins from nothing.
         loss_weights: replaces entries of ``WEIGHTS``.
     """
 
@@ -61,15 +58,11 @@ class ShapeTraining(LightningModule):
         in_channels: int = 10,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-2,
-        init: Path | None = None,
         loss_weights: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore="init")
+        self.save_hyperparameters()
         self.network = ShapeNet.preset(preset, in_channels)
-        if init is not None:
-            self.network.load_state_dict(load_weights(Path(init), "shapenet")[0])
-        self.init = init
         self.body = load_body()
         self.body.requires_grad_(False)
         self.learning_rate = learning_rate
@@ -77,10 +70,9 @@ class ShapeTraining(LightningModule):
         self.loss_weights = {**WEIGHTS, **(loss_weights or {})}
 
     def setup(self, stage: str) -> None:
-        # The mean pose belongs to the data; a network that was trained before keeps its own.
+        # The mean pose belongs to the data; a resumed network keeps the one it was begun with.
         data = getattr(self.trainer, "datamodule", None)
-        fresh = self.init is None and self.trainer.ckpt_path is None
-        if stage == "fit" and data is not None and fresh:
+        if stage == "fit" and data is not None and self.trainer.ckpt_path is None:
             self.network.mean_rotations.copy_(data.mean_rotations())
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
