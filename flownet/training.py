@@ -1,6 +1,5 @@
 """Training FlowNet from events alone, as a LightningModule."""
 
-import math
 from dataclasses import replace
 from typing import Literal
 
@@ -10,10 +9,9 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from eventhpe.schedule import cosine_cycle
 from flownet.losses import event_loss
 from flownet.model import FlowNet, preset_config
-
-_WARM_UP = 0.05
 
 
 class FlowTraining(lightning.LightningModule):
@@ -98,12 +96,3 @@ class FlowTraining(lightning.LightningModule):
         for name, error in (("aee", flow - truth), ("aee_zero", truth)):
             mean = error.norm(dim=1)[known].mean()
             self.log(f"val/{name}", mean, batch_size=pixels, prog_bar=True)
-
-
-def cosine_cycle(step: int, steps: int) -> float:
-    """Return the share of the highest learning rate at one step: warm-up, cosine, then zero."""
-    warm_up = max(round(_WARM_UP * steps), 1)
-    if step < warm_up:
-        return (step + 1) / warm_up
-    progress = min((step - warm_up) / max(steps - warm_up, 1), 1.0)
-    return 0.5 * (1 + math.cos(math.pi * progress))

@@ -20,9 +20,11 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
 
 from eventhpe.body import load_body
 from eventhpe.camera import decode_translation, encode_translation
+from eventhpe.schedule import cosine_cycle
 from shapenet import losses
 from shapenet.model import ShapeNet, ShapeNetOutput
 
@@ -47,7 +49,7 @@ class ShapeTraining(LightningModule):
     Args:
         preset: name of a ShapeNet preset.
         in_channels: event channels and the two of flow.
-        learning_rate: peak of the one-cycle schedule.
+        learning_rate: peak of the cosine cycle.
         weight_decay: of AdamW.
         loss_weights: replaces entries of ``WEIGHTS``.
     """
@@ -93,12 +95,9 @@ class ShapeTraining(LightningModule):
         optimizer = torch.optim.AdamW(
             self.network.parameters(), self.learning_rate, weight_decay=self.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            self.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.1,
-        )
+        # Computed anew when a run goes on, so that it may go on for longer than was planned.
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = LambdaLR(optimizer, lambda step: cosine_cycle(step, total))
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     def _total(self, terms: dict[str, Tensor]) -> Tensor:
