@@ -15,17 +15,11 @@ from eventhpe.events.stream import EventStream
 from eventhpe.files import atomic_path
 from eventhpe.rasterizer import Buffers, rasterize
 from eventhpe.simulation.imaging import NEAR, Imager, project_mesh, union, vertex_shade
-from eventhpe.simulation.scene import (
-    Look,
-    MeshSource,
-    Person,
-    View,
-    random_boxes,
-    random_look,
-    random_person,
-    random_view,
-)
-from eventhpe.simulation.segments import RATE_HZ
+from eventhpe.simulation.motion.segments import RATE_HZ
+from eventhpe.simulation.scene.boxes import random_boxes
+from eventhpe.simulation.scene.look import Look, MeshSource, random_look
+from eventhpe.simulation.scene.people import Person, random_person
+from eventhpe.simulation.scene.views import View, random_view
 from eventhpe.simulation.sensor import Box, Sensor, SensorParameters
 
 SIMULATOR_VERSION = 2
@@ -40,7 +34,7 @@ class SimulationConfig:
         duration_s: length of the recording.
         sensor: (width, height).
         person: whether there is a person; without one textured boxes move, or nothing.
-        motion: a name in `eventhpe.simulation.motions.MOTIONS` for the whole recording.
+        motion: a name in `eventhpe.simulation.motion.registry.MOTIONS` for the whole recording.
         parameters: the event camera.
         max_shift_px: between two rendered samples 95 % of the mesh moves less than this.
         max_substeps: rendered samples per 10 ms at most.

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from eventhpe.simulation.gait import HIP_CURVE, KNEE_CURVE
-from eventhpe.simulation.motions import MOTIONS
-from eventhpe.simulation.performance import (
+from eventhpe.simulation.motion.gait import HIP_CURVE, KNEE_CURVE
+from eventhpe.simulation.motion.performance import (
     Motion,
     Stage,
     contact_points,
@@ -13,8 +12,9 @@ from eventhpe.simulation.performance import (
     random_motion,
     single_motion,
 )
-from eventhpe.simulation.posing import Z
-from eventhpe.simulation.segments import (
+from eventhpe.simulation.motion.posing import Z
+from eventhpe.simulation.motion.registry import MOTIONS
+from eventhpe.simulation.motion.segments import (
     KNEES,
     L_SHOULDER,
     R_SHOULDER,

@@ -16,7 +16,8 @@ from eventhpe.errors import InputError
 from eventhpe.events.recording import open_recording
 from eventhpe.rasterizer import rasterize
 from eventhpe.simulation import SimulatedTruth, SimulationConfig, simulate, truth_flow
-from eventhpe.simulation.scene import Boxes, random_view, unit_box
+from eventhpe.simulation.scene.boxes import Boxes, unit_box
+from eventhpe.simulation.scene.views import random_view
 from eventhpe.simulation.sensor import SensorParameters
 
 CLEAN = SensorParameters(threshold_on=0.2, threshold_off=0.2, bandwidth_hz=0.0)

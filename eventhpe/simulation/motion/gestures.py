@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from eventhpe.simulation.posing import (
+from eventhpe.simulation.motion.posing import (
     Rng,
     X,
     Y,
@@ -20,7 +20,7 @@ from eventhpe.simulation.posing import (
     spread_leg,
     which_sides,
 )
-from eventhpe.simulation.segments import (
+from eventhpe.simulation.motion.segments import (
     ELBOWS,
     HIPS,
     PELVIS,

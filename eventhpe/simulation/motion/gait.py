@@ -8,7 +8,7 @@ read off at a few instants of the stride and joined by periodic splines.
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from eventhpe.simulation.posing import (
+from eventhpe.simulation.motion.posing import (
     Rng,
     Y,
     Z,
@@ -24,7 +24,7 @@ from eventhpe.simulation.posing import (
     repeats,
     spread_leg,
 )
-from eventhpe.simulation.segments import (
+from eventhpe.simulation.motion.segments import (
     HIPS,
     PELVIS,
     RATE_HZ,

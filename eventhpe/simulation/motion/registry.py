@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventhpe.simulation import gait, gestures
-from eventhpe.simulation.segments import Segment
+from eventhpe.simulation.motion import gait, gestures
+from eventhpe.simulation.motion.segments import Segment
 
 
 class Entry(NamedTuple):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from eventhpe.simulation.segments import (
+from eventhpe.simulation.motion.segments import (
     ANKLES,
     COLLARS,
     ELBOWS,

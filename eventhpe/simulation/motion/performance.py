@@ -12,8 +12,8 @@ import roma
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from eventhpe.simulation.motions import MOTIONS
-from eventhpe.simulation.segments import RATE_HZ, Array, Segment, chain
+from eventhpe.simulation.motion.registry import MOTIONS
+from eventhpe.simulation.motion.segments import RATE_HZ, Array, Segment, chain
 
 Rng = np.random.Generator
 

@@ -1,0 +1,1 @@
+"""What the camera sees: views, people and their clothes, backgrounds, light, shadows."""
