@@ -13,7 +13,7 @@ from eventhpe.body import Body
 from eventhpe.camera import Crop
 from eventhpe.errors import InputError
 from eventhpe.events.recipe import InputRecipe
-from eventhpe.simulation.truth import SimulatedTruth, truth_flow
+from eventhpe.simulation.truth import SimulatedTruth, TrueSurface
 
 
 def load_simulated(folder: Path, recipe: InputRecipe, body: Body) -> list[PreparedRecording]:
@@ -47,19 +47,26 @@ def load_simulated(folder: Path, recipe: InputRecipe, body: Body) -> list[Prepar
                 "Simulate the set again with this body.",
             )
         flow = partial(_crop_flow, truth, body)
-        recordings.append(prepare(path, cache, recipe, truth.K, labels_of(truth, body), flow))
+        labels = labels_of(truth, body)
+        recordings.append(prepare(path, cache, recipe, truth.K_given, labels, flow))
     return recordings
 
 
 def labels_of(truth: SimulatedTruth, body: Body) -> Labels:
-    """A recording's truth as training labels."""
+    """A recording's truth as training labels for the camera that is given to the network.
+
+    Where the given focal length is g times the true one, a body of the true size has the same
+    image (to first order) at g times the distance: that is what a network can be asked for.
+    """
     with torch.no_grad():
         root = body.rest_joints(torch.from_numpy(truth.betas)[None])[0, 0]
+    pelvis = truth.transl + root.numpy()
+    pelvis[:, 2] *= truth.K_given[0, 0] / truth.K[0, 0]
     return Labels(
         step_us=int(truth.t_us[1] - truth.t_us[0]),
         rotations=truth.rotations,
         betas=truth.betas,
-        pelvis=(truth.transl + root.numpy()).astype(np.float32),
+        pelvis=pelvis.astype(np.float32),
         present=truth.present,
     )
 
@@ -68,4 +75,7 @@ def _crop_flow(
     truth: SimulatedTruth, body: Body, t0: int, t1: int, crop: Crop
 ) -> NDArray[np.float32]:
     """Flow of the body's surface from t0 to t1 in crop pixels (2, S, S), NaN off the body."""
-    return truth_flow(truth, body, t0, t1, crop.intrinsics(truth.K), (crop.size, crop.size))
+    size = (crop.size, crop.size)
+    if not truth.present.any():
+        return np.full((2, *size), np.nan, np.float32)
+    return TrueSurface(truth, body).flow(t0, t1, crop.intrinsics(truth.K), size)

@@ -74,6 +74,22 @@ def _parser() -> argparse.ArgumentParser:
     _backend_option(render)
     _orientation_options(render)
 
+    simulated = _command(commands, "simulate", _simulate, "make a recording with its truth")
+    source = simulated.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--motion", metavar="NAME|FILE", help="a motion by name, or a .amc, .bvh or .npz file"
+    )
+    source.add_argument("--video", type=Path, metavar="FILE", help="a video instead (no truth)")
+    simulated.add_argument("--out", type=Path, required=True, metavar="REC.h5")
+    simulated.add_argument(
+        "--duration", type=_finite, metavar="S", help="default: 4, or the video's"
+    )
+    simulated.add_argument("--seed", type=int, default=0, help="of person, place and noise")
+    simulated.add_argument("--sensor", default="davis346", metavar="NAME", help="the event camera")
+    simulated.add_argument("--rate", type=_finite, metavar="HZ", help="frames/s of a motion file")
+    simulated.add_argument("--up", metavar="AXIS", help="a motion file's axis that points up")
+    _body_option(simulated)
+
     demo = _command(commands, "demo", _demo, "simulate four seconds, infer, compare with truth")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR")
     demo.add_argument("--seed", type=int, default=1, help="of the simulated recording")
@@ -236,6 +252,40 @@ def _render(options: argparse.Namespace) -> int:
         backend=options.backend,
     )
     print(f"overlay: {out} (meshes drawn by {backend})")
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from eventhpe.body import load_body
+    from eventhpe.simulation.motion.registry import MOTIONS
+    from eventhpe.simulation.motion.takes import load_take
+    from eventhpe.simulation.sensors import SENSORS
+    from eventhpe.simulation.simulate import SimulationConfig, simulate
+    from eventhpe.simulation.video import simulate_video
+
+    if options.sensor not in SENSORS:
+        known = ", ".join(SENSORS)
+        raise InputError("--sensor", options.sensor, f"one of {known}", "Choose one of these.")
+    duration = options.duration
+    if duration is not None and not 0.1 <= duration <= 3600:
+        remedy = "Give a duration in that range."
+        raise InputError("--duration", f"{duration:g}", "0.1 to 3600 seconds", remedy)
+    if options.video:
+        count = simulate_video(
+            options.video, options.out, SENSORS[options.sensor], options.seed, duration
+        )
+        print(f"{options.out}: {count:,} events")
+        return 0
+    body = load_body(options.body)
+    name, take = options.motion, None
+    if name not in MOTIONS:
+        if not Path(name).suffix:
+            expected = f"a motion file, or one of {', '.join(MOTIONS)}"
+            raise InputError("--motion", repr(name), expected, "Choose one of these.")
+        take, name = load_take(Path(name), body, rate_hz=options.rate, up=options.up), None
+    config = SimulationConfig(duration or 4.0, options.sensor, motion=name, take=take)
+    made = simulate(config, options.out, options.seed, body)
+    print(f"{options.out}: {made['num_events']:,} events, {options.sensor}, with truth")
     return 0
 
 

@@ -13,7 +13,7 @@ from eventhpe.simulation.simulate import SimulationConfig, simulate
 from eventhpe.simulation.truth import SimulatedTruth
 
 DURATION_S = 4.0
-SENSOR = (240, 180)
+SENSOR = "davis240"
 
 
 def demo(out: Path, seed: int) -> str:

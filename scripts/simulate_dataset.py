@@ -1,92 +1,129 @@
-"""Simulate a set of recordings: ``python -m scripts.simulate_dataset PRESET OUT [--workers 2]``.
+"""Simulate a set of recordings: ``python scripts/simulate_dataset.py PRESET OUT``.
 
-Finished recordings are kept, so an interrupted run goes on where it stopped.
+Presets: ``smoke`` (4 recordings), ``train`` (two hours), ``val`` and ``test`` (the benchmark
+synhpe-v1), and ``dhp19-tree`` (a clone of DHP19 in its own raw layout). Finished recordings are
+kept, so an interrupted run goes on where it stopped.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import h5py
 import torch
 from tqdm import tqdm
 
+from datasets.synhpe import PRESETS, Job, check_frozen, plan
 from eventhpe.body.loading import load_body
+from eventhpe.errors import InputError
 from eventhpe.files import atomic_path
-from eventhpe.simulation.simulate import SIMULATOR_VERSION, SimulationConfig, simulate
+from eventhpe.simulation.motion.takes import load_take
+from eventhpe.simulation.simulate import SIMULATOR_VERSION, simulate
+from eventhpe.simulation.truth import SimulatedTruth
+
+EXIT_BAD_INPUT = 2
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A set of recordings.
-
-    Attributes:
-        recordings: how many.
-        duration_s: length of each.
-        family: first number of every seed; no two presets share it.
-        empty_every: each so-manieth recording has no person.
-    """
-
-    recordings: int
-    duration_s: float
-    family: int
-    empty_every: int = 10
-
-
-PRESETS = {
-    "smoke": Preset(recordings=4, duration_s=4.0, family=1, empty_every=4),
-    "train": Preset(recordings=240, duration_s=8.0, family=2),
-    "val": Preset(recordings=20, duration_s=8.0, family=3),
-}
-
-
-def make_one(folder: Path, name: str, index: int) -> dict[str, object]:
-    """Simulate recording ``index`` of a preset unless it exists; its manifest entry."""
+def make_one(folder: Path, job: Job) -> dict[str, object]:
+    """Simulate one recording unless it exists; its entry in the manifest."""
     torch.set_num_threads(1)
-    preset = PRESETS[name]
-    path = folder / f"{name}_{index:04d}.h5"
+    path = folder / f"{job.name}.h5"
     if not path.exists():
-        person = (index + 1) % preset.empty_every != 0
-        config = SimulationConfig(duration_s=preset.duration_s, person=person)
-        simulate(config, path, [preset.family, index], load_body())
-    with h5py.File(path) as file:
-        entry = json.loads(file["truth"].attrs["description"])
-        width, height = (int(file[f"events/{side}"][()]) for side in ("width", "height"))
-    return {"file": path.name, "width": width, "height": height, **entry}
+        body = load_body()
+        take = load_take(job.take, body) if job.take else None
+        simulate(replace(job.config, take=take), path, list(job.seed), body)
+    truth = SimulatedTruth.load(path)
+    if truth.description["seed"] != list(job.seed):
+        raise InputError(
+            path,
+            f"a recording with seed {truth.description['seed']}",
+            f"seed {list(job.seed)}",
+            "Another set lies here: choose another folder, or empty this one.",
+        )
+    size = {"width": truth.width, "height": truth.height}
+    return {"file": path.name, "name": job.name, "subset": job.subset, **size, **truth.description}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("preset", choices=sorted(PRESETS))
-    parser.add_argument("out", type=Path, help="folder for the recordings and manifest.json")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
-    asked = parser.parse_args(arguments)
-    preset = PRESETS[asked.preset]
-    asked.out.mkdir(parents=True, exist_ok=True)
-    entries: list[dict[str, object]] = []
+def run_all(work: Sequence[Callable[[], dict[str, object]]], workers: int) -> list[dict]:
+    """Run independent pieces of work in processes, in any order, with a progress bar."""
+    results = []
     # Fresh processes: forking after torch has started its threads can hang.
-    with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(make_one, asked.out, asked.preset, index)
-            for index in range(preset.recordings)
-        ]
-        for job in tqdm(as_completed(jobs), total=len(jobs), unit="recording"):
-            entries.append(job.result())
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(piece) for piece in work]
+        try:
+            for job in tqdm(as_completed(jobs), total=len(jobs), unit="recording"):
+                results.append(job.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return results
+
+
+def make_set(name: str, out: Path, workers: int, mocap: Path | None) -> int:
+    """Make a preset of `datasets.synhpe` and its manifest; returns the exit code."""
+    jobs = plan(name, mocap)
+    entries = run_all([partial(make_one, out, job) for job in jobs], workers)
     entries.sort(key=lambda entry: str(entry["file"]))
     manifest = {
-        "preset": asked.preset,
-        "duration_s": preset.duration_s,
+        "preset": name,
+        "duration_s": PRESETS[name].duration_s,
         "simulator_version": SIMULATOR_VERSION,
         "recordings": entries,
     }
-    with atomic_path(asked.out / "manifest.json") as partial:
-        partial.write_text(json.dumps(manifest, indent=1))
+    with atomic_path(out / "manifest.json") as partial_path:
+        partial_path.write_text(json.dumps(manifest, indent=1))
+    differing = check_frozen(name, entries)
+    if differing:
+        print(f"not synhpe-v1: {len(differing)} of {len(entries)} differ: {', '.join(differing)}")
+        return 1
+    print(f"{out}: {len(entries)} recordings, {PRESETS[name].duration_s:g} s each")
+    return 0
+
+
+def make_tree(out: Path, workers: int, subjects: int, movements: int, duration_s: float) -> int:
+    """Make a clone of DHP19's raw folders; returns the exit code."""
+    from datasets.dhp19_clone import clone_recording, recordings
+
+    work = [
+        partial(clone_recording, out, *which, duration_s=duration_s)
+        for which in recordings(subjects, movements)
+    ]
+    print(f"{out}: {len(run_all(work, workers))} recordings of four cameras")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("preset", choices=[*PRESETS, "dhp19-tree"])
+    parser.add_argument("out", type=Path, help="folder for the recordings and manifest.json")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument(
+        "--mocap",
+        type=Path,
+        metavar="DIR",
+        help="folder with the CMU clips (docs/benchmark.md)",
+    )
+    tree = parser.add_argument_group("dhp19-tree")
+    tree.add_argument("--subjects", type=int, default=17, metavar="N", help="S1 to SN")
+    tree.add_argument("--movements", type=int, default=33, metavar="N", help="the first N of 33")
+    tree.add_argument("--duration", type=float, default=10.0, metavar="S", help="of a movement")
+    asked = parser.parse_args(arguments)
+    try:
+        if asked.preset == "dhp19-tree":
+            return make_tree(
+                asked.out, asked.workers, asked.subjects, asked.movements, asked.duration
+            )
+        return make_set(asked.preset, asked.out, asked.workers, asked.mocap)
+    except InputError as error:
+        print(f"simulate_dataset: error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

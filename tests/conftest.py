@@ -29,8 +29,11 @@ def simulated_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("simulated") / "walk.h5"
     config = SimulationConfig(
         duration_s=2.0,
-        sensor=(128, 128),
+        sensor="dvs128",
         motion="walk",
+        shadow=False,
+        flicker=False,
+        exact_focal=True,
         parameters=SensorParameters(noise_hz=0.1),
     )
     simulate(config, path, 7, load_body())

@@ -1,6 +1,6 @@
 """Simulated recordings: procedural motions, scenes, an event-camera model, and exact truth."""
 
 from eventhpe.simulation.simulate import SimulationConfig, simulate
-from eventhpe.simulation.truth import SimulatedTruth, truth_flow
+from eventhpe.simulation.truth import SimulatedTruth, TrueSurface
 
-__all__ = ["SimulatedTruth", "SimulationConfig", "simulate", "truth_flow"]
+__all__ = ["SimulatedTruth", "SimulationConfig", "TrueSurface", "simulate"]

@@ -7,19 +7,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from eventhpe.simulation.sensor import Box
+from eventhpe.simulation.lens import Lens
+from eventhpe.simulation.sensor import NO_SURFACE, Box
 
 Float32 = NDArray[np.float32]
 
 NEAR = np.float32(0.05)
-LN2 = np.float32(np.log(2.0))
-# log2(1 + m) = m + m (1 - m) q(m) on 0..1: exact at both ends, so continuous over the octaves;
-# q fitted by least squares at Chebyshev points, largest error 6e-6 octaves.
-_NODES = 0.5 - 0.5 * np.cos(np.pi * (np.arange(200) + 0.5) / 200)
-_Q = np.polynomial.polynomial.polyfit(
-    _NODES, (np.log2(1 + _NODES) - _NODES) / (_NODES * (1 - _NODES)), 5
-).astype(np.float32)
-Q0, Q1, Q2, Q3, Q4, Q5 = _Q
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -60,7 +53,7 @@ def vertex_shade(vertices, faces, light, ambient, shade):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def project_mesh(vertices, fx, cx, fy, cy, width, height, pixels):  # type: ignore[no-untyped-def]
+def project_mesh(vertices, fx, skew, cx, fy, cy, width, height, pixels):  # type: ignore[no-untyped-def]
     """Project (V, 3) camera-frame vertices into ``pixels`` (V, 2) and return the box around them.
 
     Vertices nearer than `NEAR` are projected as if they lay there and do not count for the box.
@@ -68,7 +61,8 @@ def project_mesh(vertices, fx, cx, fy, cy, width, height, pixels):  # type: igno
     left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
     for i in range(vertices.shape[0]):
         z = max(vertices[i, 2], NEAR)
-        u, v = fx * vertices[i, 0] / z + cx, fy * vertices[i, 1] / z + cy
+        v = fy * vertices[i, 1] / z
+        u, v = (fx * vertices[i, 0] + skew * vertices[i, 1]) / z + cx, v + cy
         pixels[i, 0], pixels[i, 1] = u, v
         if vertices[i, 2] > NEAR:
             left, top = min(left, u), min(top, v)
@@ -81,88 +75,65 @@ def project_mesh(vertices, fx, cx, fy, cy, width, height, pixels):  # type: igno
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def compose(face_index, barycentric, faces, albedo, shade, background, box, image):  # type: ignore[no-untyped-def]
-    """Paint the mesh over the background inside ``box``; ``image`` (H, W) is written there."""
-    x0, y0, x1, y1 = box
-    for y in range(y0, y1):
-        for x in range(x0, x1):
-            f = face_index[y, x]
-            if f < 0:
-                image[y, x] = background[y, x]
-            else:
-                wa, wb = barycentric[y, x, 0], barycentric[y, x, 1]
-                light = (
-                    wa * shade[faces[f, 0]]
-                    + wb * shade[faces[f, 1]]
-                    + (np.float32(1.0) - wa - wb) * shade[faces[f, 2]]
-                )
-                image[y, x] = albedo[f] * light
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def lens_log(image, box, scratch, scratch_bits, out):  # type: ignore[no-untyped-def]
-    """Blur with the binomial (1 2 1)/4 in both directions, then the natural log, inside ``box``.
-
-    The lens's blur of about a pixel also smooths the hard edges that rasterizing leaves. Edges
-    of the image repeat.
+def compose(  # type: ignore[no-untyped-def]
+    face_index, barycentric, faces, albedo, shade, background, lit, occluder, box, image, surface
+):
+    """Paint the mesh over the background, inside ``box``.
 
     Args:
-        image: (H, W) positive intensities, valid one pixel beyond the box.
+        face_index, barycentric: what the rasterizer drew (see `eventhpe.rasterizer.Buffers`).
+        faces: (F, 3) int32; albedo: (F,), shade: (V,) float32.
+        background: (H, W) float32 intensities; lit: (H, W) float32 share of light that a cast
+            shadow leaves them.
+        occluder: (H, W) bool where the background stands before the mesh.
         box: pixels to write.
-        scratch: (W + 2,) float32, ``scratch_bits`` the same memory as int32.
-        out: (H, W) float32, written inside the box.
+        image: (H, W) float32 intensities, written.
+        surface: (H, W) uint16 the face seen or `NO_SURFACE`, written.
     """
-    height, width = image.shape
     x0, y0, x1, y1 = box
+    one = np.float32(1.0)
     for y in range(y0, y1):
-        above, below = image[max(y - 1, 0)], image[min(y + 1, height - 1)]
-        here = image[y]
-        left, right = max(x0 - 1, 0), min(x1 + 1, width)
-        for x in range(left, right):
-            scratch[x + 1] = above[x] + np.float32(2.0) * here[x] + below[x]
-        if x0 == 0:
-            scratch[0] = scratch[1]
-        if x1 == width:
-            scratch[width + 1] = scratch[width]
-        row = out[y]
-        for x in range(x0, x1):
-            row[x] = np.float32(0.0625) * (
-                scratch[x] + np.float32(2.0) * scratch[x + 1] + scratch[x + 2]
-            )
-        for x in range(x0, x1):
-            scratch[x] = row[x]
-        for x in range(x0, x1):
-            bits = scratch_bits[x]
-            m = np.float32(bits & 0x7FFFFF) * np.float32(1.0 / 8388608.0)
-            q = Q0 + m * (Q1 + m * (Q2 + m * (Q3 + m * (Q4 + m * Q5))))
-            octave = np.float32((bits >> 23) - 127)
-            row[x] = LN2 * (octave + m + m * (np.float32(1.0) - m) * q)
+        # Views of the box's row: their indices start at 0, so there is no test for negative ones.
+        seen, place = face_index[y, x0:x1], background[y, x0:x1]
+        light, hidden = lit[y, x0:x1], occluder[y, x0:x1]
+        painted, shown = image[y, x0:x1], surface[y, x0:x1]
+        for x in range(len(painted)):
+            f = seen[x]
+            if f < 0 or hidden[x]:
+                painted[x] = place[x] * light[x]
+                shown[x] = NO_SURFACE
+            else:
+                wa, wb = barycentric[y, x0 + x, 0], barycentric[y, x0 + x, 1]
+                a, b, c = np.uint32(faces[f, 0]), np.uint32(faces[f, 1]), np.uint32(faces[f, 2])
+                shaded = wa * shade[a] + wb * shade[b] + (one - wa - wb) * shade[c]
+                painted[x] = albedo[f] * shaded
+                shown[x] = f
 
 
 class Imager:
     """Keeps the intensity and log images of one scene up to date, box by box.
 
     Args:
-        background: (H, W) float32 positive intensities behind the person.
+        background: (H, W) float32 positive intensities of the place.
+        occluder: (H, W) bool where the place hides the mesh.
+        blur_px: standard deviation of the lens's blur, pixels.
 
     Attributes:
         log_image: (H, W) float32 natural log of the blurred intensity.
+        surface: (H, W) uint16 the mesh's face seen at each pixel, or `NO_SURFACE`.
+        lit: (H, W) float32 share of light that shadows leave the background.
     """
 
-    def __init__(self, background: Float32) -> None:
-        self.background = np.ascontiguousarray(background, dtype=np.float32)
+    def __init__(self, background: Float32, occluder: NDArray[np.bool_], blur_px: float) -> None:
         self.height, self.width = background.shape
-        self._image = self.background.copy()
-        self._scratch = np.empty(self.width + 2, np.float32)
-        self._bits = self._scratch.view(np.int32)
-        self.log_image = np.empty_like(self.background)
-        lens_log(
-            self._image,
-            (0, 0, self.width, self.height),
-            self._scratch,
-            self._bits,
-            self.log_image,
-        )
+        self._background = np.ascontiguousarray(background, dtype=np.float32)
+        self._occluder = np.ascontiguousarray(occluder)
+        self._image = self._background.copy()
+        self._lens = Lens(blur_px, self.width, self.height)
+        self.surface = np.full(background.shape, NO_SURFACE, np.uint16)
+        self.lit = np.ones_like(self._background)
+        self.log_image = np.empty_like(self._background)
+        self._lens.log(self._image, (0, 0, self.width, self.height), self.log_image)
 
     def update(
         self,
@@ -174,9 +145,11 @@ class Imager:
         box: Box,
     ) -> Box:
         """Repaint ``box`` (where the mesh is or was); returns the box of changed log pixels."""
-        compose(face_index, barycentric, faces, albedo, shade, self.background, box, self._image)
-        changed = grow(box, 1, self.width, self.height)
-        lens_log(self._image, changed, self._scratch, self._bits, self.log_image)
+        behind = (self._background, self.lit, self._occluder)
+        mesh = (face_index, barycentric, faces, albedo, shade)
+        compose(*mesh, *behind, box, self._image, self.surface)
+        changed = grow(box, self._lens.radius, self.width, self.height)
+        self._lens.log(self._image, changed, self.log_image)
         return changed
 
 

@@ -4,26 +4,42 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import h5py
+import hdf5plugin
 import numpy as np
 import roma
 import torch
 from numpy.typing import NDArray
 
 from eventhpe.body.model import Body
+from eventhpe.errors import InputError
 from eventhpe.events.formats.dsec_writer import DsecWriter
 from eventhpe.events.stream import EventStream
 from eventhpe.files import atomic_path
-from eventhpe.rasterizer import Buffers, rasterize
-from eventhpe.simulation.imaging import NEAR, Imager, project_mesh, union, vertex_shade
+from eventhpe.simulation.imaging import NEAR
+from eventhpe.simulation.motion.performance import Motion, Plan, random_motion, single_motion
+from eventhpe.simulation.motion.retargeting import ground_height
 from eventhpe.simulation.motion.segments import RATE_HZ
-from eventhpe.simulation.scene.boxes import random_boxes
-from eventhpe.simulation.scene.look import Look, MeshSource, random_look
-from eventhpe.simulation.scene.people import Person, random_person
-from eventhpe.simulation.scene.views import View, random_view
-from eventhpe.simulation.sensor import Box, Sensor, SensorParameters
+from eventhpe.simulation.motion.takes import Take, place_on_stage
+from eventhpe.simulation.renderer import PERIOD_US, Renderer
+from eventhpe.simulation.scene.boxes import random_things
+from eventhpe.simulation.scene.look import MeshSource, random_look
+from eventhpe.simulation.scene.outfit import rest_shape
+from eventhpe.simulation.scene.people import Person
+from eventhpe.simulation.scene.scene import Scene
+from eventhpe.simulation.scene.views import Framing, View, given_K, random_view
+from eventhpe.simulation.scene.wardrobe import dress
+from eventhpe.simulation.sensor import NO_SURFACE, SensorParameters
+from eventhpe.simulation.sensors import SENSORS
 
-SIMULATOR_VERSION = 2
+SIMULATOR_VERSION = 3
+Rng = np.random.Generator
+Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
+
+STILL_START, LEAVES = 0.2, 0.1
+"""Shares of the procedural performances that begin with a pause, or leave the view and return."""
+TAKE_SPEEDS = 0.9, 1.1
 
 
 @dataclass(frozen=True)
@@ -32,125 +48,30 @@ class SimulationConfig:
 
     Attributes:
         duration_s: length of the recording.
-        sensor: (width, height).
-        person: whether there is a person; without one textured boxes move, or nothing.
+        sensor: a name in `eventhpe.simulation.sensors.SENSORS`.
+        person: whether there is a person; without one other things move, or nothing.
         motion: a name in `eventhpe.simulation.motion.registry.MOTIONS` for the whole recording.
+        take: a take of a motion file on the simulation's body, which the person follows instead.
+        framing: how much of a standing person is in the image.
+        shadow, flicker: whether there is a cast shadow; a lamp on the mains.
+        heading: radians the motion is turned about the vertical; 0 first faces away.
+        person_seed: of the person's shape, so that one person can appear in several recordings.
+        exact_focal: whether the focal length given to a network is the true one.
         parameters: the event camera.
-        max_shift_px: between two rendered samples 95 % of the mesh moves less than this.
-        max_substeps: rendered samples per 10 ms at most.
     """
 
     duration_s: float = 16.0
-    sensor: tuple[int, int] | None = None
+    sensor: str | None = None
     person: bool = True
     motion: str | None = None
+    take: Take | None = None
+    framing: Framing = "whole"
+    shadow: bool | None = None
+    flicker: bool | None = None
+    heading: float | None = None
+    person_seed: tuple[int, ...] | None = None
+    exact_focal: bool = False
     parameters: SensorParameters | None = None
-    max_shift_px: float = 0.7
-    max_substeps: int = 10
-
-
-class Renderer:
-    """Moves a mesh before a background and feeds the sensor, adapting the sampling to the speed.
-
-    Args:
-        source: the moving mesh.
-        view: the camera.
-        look: light and colours.
-        parameters: the event camera.
-        rng: thresholds and noise.
-        config: sampling limits.
-    """
-
-    def __init__(
-        self,
-        source: MeshSource | None,
-        view: View,
-        look: Look,
-        parameters: SensorParameters,
-        rng: np.random.Generator,
-        config: SimulationConfig,
-    ) -> None:
-        self._source, self._view, self._look, self._config = source, view, look, config
-        self._imager = Imager(look.background)
-        self._buffers = Buffers.allocate(view.width, view.height)
-        self._box: Box = (0, 0, 0, 0)
-        # With a low-pass, pixels go on changing for a few time constants after the mesh has left.
-        hz = parameters.bandwidth_hz
-        self._settle_us = 5e6 / (2 * np.pi * hz) if hz > 0 else 0.0
-        self._recent: list[tuple[float, Box]] = []
-        if source is not None:
-            self._pixels = np.empty((source.vertices(0, 1).shape[1], 2), np.float32)
-            self._paint(source.vertices(0, 1)[0])
-        self.sensor = Sensor(parameters, self._imager.log_image, rng)
-
-    def _shade(self, vertices: Float32) -> Float32:
-        shade = np.empty(len(vertices), np.float32)
-        assert self._source is not None
-        vertex_shade(
-            vertices, self._source.faces, self._look.light, np.float32(self._look.ambient), shade
-        )
-        return shade
-
-    def _project(self, vertices: Float32, pixels: Float32) -> Box:
-        """Fill (V, 2) pixel positions; the box of the image around them."""
-        K = self._view.K.astype(np.float32)
-        size = (self._view.width, self._view.height)
-        return project_mesh(vertices, K[0, 0], K[0, 2], K[1, 1], K[1, 2], *size, pixels)
-
-    def _paint(self, vertices: Float32, shade: Float32 | None = None) -> Box:
-        """Render one sample; the box of log pixels that may have changed."""
-        assert self._source is not None
-        view, look, faces = self._view, self._look, self._source.faces
-        rasterize(
-            vertices,
-            faces,
-            view.K,
-            view.width,
-            view.height,
-            cull_backfaces=True,
-            out=self._buffers,
-        )
-        box = self._project(vertices, self._pixels)
-        dirty, self._box = union(box, self._box), box
-        if shade is None:
-            shade = self._shade(vertices)
-        return self._imager.update(
-            self._buffers.face_index, self._buffers.barycentric, faces, look.albedo, shade, dirty
-        )
-
-    def render(self, start: int, stop: int) -> None:
-        """Advance over the 100 Hz samples from ``start`` to ``stop`` (both have vertices)."""
-        if self._source is None:
-            return
-        period = 1e6 / RATE_HZ
-        vertices = self._source.vertices(start, stop + 1)
-        shades = np.stack([self._shade(v) for v in vertices])
-        pixels = np.empty((*vertices.shape[:2], 2), np.float32)
-        for corners, places in zip(vertices, pixels, strict=True):
-            self._project(corners, places)
-        for k in range(stop - start):
-            steps = self._substeps(pixels[k], pixels[k + 1])
-            for i in range(1, steps + 1):
-                w = np.float32(i / steps)
-                now = vertices[k] + w * (vertices[k + 1] - vertices[k])
-                shade = shades[k] + w * (shades[k + 1] - shades[k])
-                t1 = (start + k + i / steps) * period
-                changed = self._paint(now, shade)
-                self._recent = [(t, b) for t, b in self._recent if t > t1 - self._settle_us]
-                self._recent.append((t1, changed))
-                box = changed
-                for _, other in self._recent:
-                    box = union(box, other)
-                self.sensor.step(self._imager.log_image, t1 - period / steps, t1, box)
-
-    def _substeps(self, before: Float32, after: Float32) -> int:
-        """How many rendered samples the way between two projected (V, 2) meshes needs."""
-        # A quarter of the vertices tells the speed as well as all.
-        shift = np.abs(after[::4] - before[::4])
-        largest = np.maximum(shift[:, 0], shift[:, 1])
-        rank = int(0.95 * len(largest))
-        wanted = np.ceil(np.partition(largest, rank)[rank] / self._config.max_shift_px)
-        return int(np.clip(wanted, 1, self._config.max_substeps))
 
 
 def simulate(
@@ -159,7 +80,7 @@ def simulate(
     """Simulate one recording into a DSEC-layout file with its truth.
 
     Beside ``events`` the file has a group ``truth`` (see `eventhpe.simulation.truth`).
-    The same configuration, seed and body give the same bytes.
+    The same configuration, seed and body give the same bytes on the same machine.
 
     Args:
         config: what is fixed; the rest is drawn.
@@ -169,86 +90,161 @@ def simulate(
 
     Returns:
         The description that is also stored as JSON in the attributes of ``truth``.
+
+    Raises:
+        InputError: ``out`` cannot be written, or the camera never sees the person.
     """
     rng = np.random.default_rng(seed)
-    view = random_view(rng, config.sensor)
-    parameters = config.parameters or SensorParameters.random(rng)
+    sensor = SENSORS[config.sensor or str(rng.choice(list(SENSORS)))]
+    view = random_view(rng, (sensor.width, sensor.height), config.framing)
+    parameters = config.parameters or sensor.draw(rng)
     samples = round(config.duration_s * RATE_HZ) + 1
-    names: tuple[str, ...]
+    person: Person | None = None
     source: MeshSource | None
     if config.person:
-        source, albedo, names = random_person(rng, body, view, config.duration_s, config.motion)
-    elif rng.uniform() < 0.75:
-        source, albedo = random_boxes(rng, view, samples)
-        names = ("boxes",)
+        shape = rng if config.person_seed is None else np.random.default_rng(config.person_seed)
+        betas = np.clip(shape.normal(size=10), -2.5, 2.5)
+        motion = make_motion(rng, config, view, body, betas)
+        source = person = Person(body, betas, dress(rng, body, betas), motion, view)
+        albedo, names = person.outfit.albedo, motion.names
+        if not in_view(person.joints, view).any(axis=1).any():
+            raise InputError(
+                ", ".join(names),
+                "a motion that the camera never sees",
+                "one that stays before the camera for a moment",
+                "Choose another seed, heading or framing.",
+            )
     else:
-        source, albedo, names = None, np.zeros(0, np.float32), ("nothing",)
-    look = random_look(rng, view, albedo)
-    renderer = Renderer(source, view, look, parameters, rng, config)
-    person = source if isinstance(source, Person) else None
-
+        source, albedo, kind = random_things(rng, view, samples)
+        names = (kind,)
+    look = random_look(
+        rng, view, albedo, parameters.threshold_on, shadow=config.shadow, flicker=config.flicker
+    )
+    scene = Scene(view, look, source, float(rng.uniform(0.3, 1.5)))
+    K_given = view.K if config.exact_focal else given_K(rng, view.K)
+    renderer = Renderer(scene, parameters, rng)
+    description: dict[str, object] = {
+        "motion": list(names),
+        "seed": seed,
+        "simulator_version": SIMULATOR_VERSION,
+        "sensor_name": sensor.name,
+        "sensor": asdict(parameters),
+        "framing": config.framing,
+        "camera_height_m": float(view.centre[1]),
+        "blur_px": scene.blur_px,
+        "exposure": look.exposure,
+        "ambient": look.ambient,
+        "shadow": look.shadow is not None,
+        "flicker": look.flicker is not None,
+        "occluder": bool(look.room.occluder.any()),
+        "clothes": list(person.outfit.names) if person else [],
+    }
     with (
         atomic_path(out) as partial,
         DsecWriter(partial, view.width, view.height) as writer,
     ):
-        num_events = 0
-        for start in range(0, samples - 1, RATE_HZ):
-            stop = min(start + RATE_HZ, samples - 1)
-            renderer.render(start, stop)
-            batch = renderer.sensor.flush(start * 10_000, stop * 10_000)
-            # An interpolated crossing may fall on the chunk's end, which is the next one's start.
-            t = np.minimum(batch.t, stop * 10_000 - 1)
-            writer.append(EventStream(batch.x, batch.y, t, batch.p, view.width, view.height))
-            num_events += len(t)
-        description: dict[str, object] = {
-            "motion": list(names),
-            "seed": seed,
-            "simulator_version": SIMULATOR_VERSION,
-            "sensor": asdict(parameters),
-            "num_events": num_events,
-            "camera_height_m": float(view.centre[1]),
-            "ambient": look.ambient,
-            "background_mean": float(look.background.mean()),
-        }
-        write_truth(writer, view, person, samples, body, description)
+        description["num_events"] = write_events(writer, renderer, samples)
+        write_truth(writer.file, scene, person, samples, body, K_given, description)
     return description
 
 
+def make_motion(rng: Rng, config: SimulationConfig, view: View, body: Body, betas: Array) -> Motion:
+    """The motion of a person of shape ``betas``: from the take, of the kind asked for, or drawn."""
+    if config.take is not None:
+        take = config.take.mirrored() if rng.uniform() < 0.5 else config.take
+        spare = max(0.0, take.duration_s - config.duration_s)
+        motion = take.motion(rng.uniform(0, spare), config.duration_s, rng.uniform(*TAKE_SPEEDS))
+        placed = place_on_stage(rng, motion, view.stage, config.heading)
+        ground = ground_height(placed.rotations, placed.translation, body, betas)
+        return Motion(placed.rotations, placed.translation - [0, ground, 0], placed.names)
+    _, rest_joints = rest_shape(body, betas)
+    if config.motion is not None:
+        plan = Plan(heading=config.heading)
+        return single_motion(
+            rng, config.motion, config.duration_s, view.stage, plan, rest_joints=rest_joints
+        )
+    still, leaves = rng.uniform() < STILL_START, rng.uniform() < LEAVES
+    plan = Plan(rng.uniform(1.0, 3.0) if still else 0.0, leaves, heading=config.heading)
+    return random_motion(rng, config.duration_s, view.stage, plan, rest_joints=rest_joints)
+
+
+def write_events(writer: DsecWriter, renderer: Renderer, samples: int) -> int:
+    """Run the renderer into the file, surfaces beside the events; how many there were."""
+    surfaces = writer.file.create_dataset(
+        "truth/event_surface",
+        shape=(0,),
+        maxshape=(None,),
+        chunks=(1 << 16,),
+        dtype=np.uint16,
+        compression=hdf5plugin.Blosc(cname="zstd", clevel=1),
+    )
+    for batch in renderer.batches(samples):
+        writer.append(EventStream(batch.x, batch.y, batch.t, batch.p, writer.width, writer.height))
+        surfaces.resize((writer.num_events,))
+        if batch.surface is None:
+            batch.surface = np.full(len(batch.t), NO_SURFACE)
+        surfaces[writer.num_events - len(batch.t) :] = batch.surface
+    return writer.num_events
+
+
 def write_truth(
-    writer: DsecWriter,
-    view: View,
+    file: h5py.File,
+    scene: Scene,
     person: Person | None,
     samples: int,
     body: Body,
+    K_given: NDArray[np.float64],
     description: dict[str, object],
 ) -> None:
-    """Add the group ``truth``: SMPL parameters in the camera frame at 100 Hz."""
+    """Fill the group ``truth``: SMPL parameters in the camera frame at 100 Hz, and the rest."""
+    group = file.require_group("truth")
     if person is None:
         vectors = np.zeros((samples, 24, 3), np.float32)
         transl, joints = np.zeros((samples, 3), np.float32), vectors
-        betas, present = np.zeros(10, np.float32), np.zeros(samples, bool)
+        betas = np.zeros(10, np.float32)
+        inside = visible = np.zeros((samples, 24), bool)
     else:
         vectors = roma.rotmat_to_rotvec(torch.from_numpy(person.rotations)).numpy()
         transl, joints, betas = person.transl, person.joints, person.betas
-        present = in_view(joints, view)
-    group = writer.file.create_group("truth")
-    group["t_us"] = np.arange(samples, dtype=np.int64) * 10_000
-    group["betas"] = betas
-    group["global_orient"] = vectors[:, 0]
-    group["body_pose"] = vectors[:, 1:].reshape(samples, 69)
-    group["transl"] = transl
-    group["joints"] = joints
-    group["present"] = present
-    group["K"] = view.K
+        inside = in_view(joints, scene.view)
+        visible = inside & ~behind_occluder(joints, scene)
+        for name, worn in person.outfit.to_arrays().items():
+            group.create_dataset(f"outfit/{name}", data=worn, compression="gzip")
+    arrays = {
+        "t_us": np.arange(samples, dtype=np.int64) * round(PERIOD_US),
+        "betas": betas,
+        "global_orient": vectors[:, 0],
+        "body_pose": vectors[:, 1:].reshape(samples, 69),
+        "transl": transl,
+        "joints": joints,
+        "present": inside.any(axis=1),
+        "visible": visible,
+        "K": scene.view.K,
+        "K_given": K_given,
+    }
+    for name, array in arrays.items():
+        group[name] = array
     group.attrs["frame"] = "camera"
     group.attrs["body_id"] = body.body_id
     group.attrs["body_sha256"] = body.sha256
     group.attrs["description"] = json.dumps(description, sort_keys=True)
 
 
+def pixels_of(joints: Float32, view: View) -> NDArray[np.float64]:
+    """(..., 2) nearest whole pixels of camera-frame joints (..., 3); those behind are at -1."""
+    safe = np.maximum(joints[..., 2:], NEAR)
+    uv = np.rint((joints / safe) @ view.K.T)[..., :2]
+    return np.where(joints[..., 2:] > NEAR, uv, -1.0)
+
+
 def in_view(joints: Float32, view: View) -> NDArray[np.bool_]:
-    """(M,) whether any of the (M, 24, 3) camera-frame joints projects into the image."""
-    z = joints[..., 2]
-    uv = joints[..., :2] / np.maximum(z, NEAR)[..., None] * view.K[[0, 1], [0, 1]] + view.K[:2, 2]
-    inside = (uv > -0.5).all(axis=-1) & (uv < [view.width - 0.5, view.height - 0.5]).all(axis=-1)
-    return np.asarray((inside & (z > NEAR)).any(axis=1))
+    """(M, 24) whether the camera-frame joints (M, 24, 3) project into the image."""
+    uv = pixels_of(joints, view)
+    return np.asarray(((uv >= 0) & (uv < [view.width, view.height])).all(axis=-1))
+
+
+def behind_occluder(joints: Float32, scene: Scene) -> NDArray[np.bool_]:
+    """(M, 24) whether something of the foreground hides the joints (M, 24, 3)."""
+    view = scene.view
+    u, v = np.clip(pixels_of(joints, view), 0, [view.width - 1, view.height - 1]).astype(int).T
+    return np.asarray(scene.look.room.occluder[v, u].T)

@@ -2,8 +2,12 @@
 
 Group ``truth`` of the recording's HDF5 file: ``t_us`` (M,) int64 at 100 Hz from 0 to the end,
 ``betas`` (10,), ``global_orient`` (M, 3) and ``body_pose`` (M, 69) axis-angle, ``transl`` (M, 3),
-``joints`` (M, 24, 3) metres, ``present`` (M,) bool, ``K`` (3, 3) pixels; attributes ``body_id``,
-``body_sha256``, ``frame`` = "camera" and ``description`` (JSON: motion, seed, sensor).
+``joints`` (M, 24, 3) metres, ``present`` (M,) bool (a joint is in view), ``visible`` (M, 24) bool
+(in the image and not behind an occluder; the body's own limbs do not count), ``K`` (3, 3) pixels,
+``K_given`` (3, 3) the intrinsics that a user would have given, ``event_surface`` (N,) uint16 for
+each event the face of the dressed mesh that fired it (65535: noise, or not the person), group
+``outfit`` the dressed mesh; attributes ``body_id``, ``body_sha256``, ``frame`` = "camera" and
+``description`` (JSON: motion, seed, sensor).
 """
 
 import json
@@ -18,10 +22,21 @@ import torch
 from numpy.typing import NDArray
 
 from eventhpe.body.model import Body
+from eventhpe.camera import project
 from eventhpe.errors import InputError
-from eventhpe.rasterizer import mesh_flow, rasterize
+from eventhpe.events.recording import open_recording
+from eventhpe.events.stream import EventStream
+from eventhpe.rasterizer import NEAR, Buffers, mesh_flow, rasterize
+from eventhpe.simulation.scene.outfit import Outfit
+from eventhpe.simulation.sensor import NO_SURFACE
 
 Float32 = NDArray[np.float32]
+
+_NO_TRUTH = (
+    "no ground truth",
+    "a recording with a group 'truth'",
+    "Make one with scripts/simulate_dataset.py.",
+)
 
 
 @dataclass(frozen=True)
@@ -48,17 +63,21 @@ class SimulatedTruth:
     """A recording's truth; the module's docstring has shapes and units.
 
     Attributes:
+        path: the recording.
         rotations: (M, 24, 3, 3) matrices made of ``global_orient`` and ``body_pose``.
         description: the JSON attribute, decoded.
     """
 
+    path: Path
     t_us: NDArray[np.int64]
     betas: Float32
     rotations: Float32
     transl: Float32
     joints: Float32
     present: NDArray[np.bool_]
+    visible: NDArray[np.bool_]
     K: NDArray[np.float64]
+    K_given: NDArray[np.float64]
     width: int
     height: int
     body_id: str
@@ -80,12 +99,8 @@ class SimulatedTruth:
                 path, f"no readable HDF5 file ({error})", "a simulated recording", "Check the path."
             ) from error
         except KeyError as error:
-            raise InputError(
-                path,
-                f"no ground truth ({error.args[0]})",
-                "a recording with a group 'truth'",
-                "Make one with scripts/simulate_dataset.py.",
-            ) from error
+            found, *rest = _NO_TRUTH
+            raise InputError(path, f"{found} ({error.args[0]})", *rest) from error
 
     @classmethod
     def _read(cls, file: h5py.File) -> "SimulatedTruth":
@@ -94,13 +109,16 @@ class SimulatedTruth:
         vectors = np.concatenate([group["global_orient"][:], group["body_pose"][:]], axis=1)
         vectors = vectors.reshape(len(t_us), 24, 3).astype(np.float32)
         return cls(
+            path=Path(file.filename),
             t_us=t_us,
             betas=group["betas"][:].astype(np.float32),
             rotations=roma.rotvec_to_rotmat(torch.from_numpy(vectors)).numpy(),
             transl=group["transl"][:].astype(np.float32),
             joints=group["joints"][:].astype(np.float32),
             present=group["present"][:].astype(bool),
+            visible=group["visible"][:].astype(bool),
             K=group["K"][:],
+            K_given=group["K_given"][:],
             width=int(file["events/width"][()]),
             height=int(file["events/height"][()]),
             body_id=str(group.attrs["body_id"]),
@@ -134,7 +152,7 @@ class SimulatedTruth:
         )
 
     def vertices(self, body: Body, t_us: NDArray[np.integer] | int) -> Float32:
-        """(T, V, 3) camera-frame vertices at the asked-for times."""
+        """(T, V, 3) camera-frame vertices of the body, undressed, at the asked-for times."""
         pose = self.at(t_us)
         rotations = torch.from_numpy(pose.rotations)
         betas = torch.from_numpy(pose.betas).expand(len(rotations), -1)
@@ -143,30 +161,126 @@ class SimulatedTruth:
         return posed.vertices.numpy()
 
 
-def truth_flow(
-    truth: SimulatedTruth,
-    body: Body,
-    t0_us: int,
-    t1_us: int,
-    K: NDArray[np.floating] | None = None,
-    size: tuple[int, int] | None = None,
-) -> Float32:
-    """Flow from t0 to t1 of the surface that is visible at t0, exact for the mesh.
+class TrueSurface:
+    """The dressed mesh of a recording's person over time: its shape, depth and exact flow.
 
     Args:
-        truth: the recording's truth.
+        truth: of a recording with a person.
         body: the body it was made with.
-        t0_us, t1_us: start and end of the window, microseconds.
-        K: (3, 3) intrinsics of another image (a crop's); the recording's own when None.
-        size: (width, height) of that image.
 
-    Returns:
-        (2, H, W) float32 pixels (u right, v down), NaN off the body; all NaN without a person.
+    Raises:
+        ValueError: the recording has no person, or ``body`` is another one.
     """
-    K = truth.K if K is None else np.asarray(K)
-    width, height = size or (truth.width, truth.height)
-    if not truth.present.any():
-        return np.full((2, height, width), np.nan, np.float32)
-    before, after = truth.vertices(body, np.array([t0_us, t1_us]))
-    buffers = rasterize(before, body.faces, K, width, height, cull_backfaces=True)
-    return mesh_flow(buffers, body.faces, before, after, K)
+
+    def __init__(self, truth: SimulatedTruth, body: Body) -> None:
+        if truth.body_sha256 != body.sha256:
+            raise ValueError(f"truth of body {truth.body_id}, not of {body.body_id}")
+        with h5py.File(truth.path) as file:
+            if "truth/outfit" not in file:
+                raise ValueError(f"{truth.path} has no person")
+            stored = {name: array[...] for name, array in file["truth/outfit"].items()}
+        self.outfit = Outfit.from_arrays(stored, body)
+        self._truth, self._body = truth, body
+
+    def vertices(self, t_us: NDArray[np.integer] | int) -> Float32:
+        """(T, V, 3) camera-frame vertices of the dressed mesh at times (T,) or one time."""
+        pose = self._truth.at(t_us)
+        return self.outfit.pose(self._body, pose.rotations, pose.transl, pose.betas)
+
+    def buffers(self, t_us: int) -> Buffers:
+        """Depth, mask (``silhouette``) and face seen at one time, sensor pixels.
+
+        Occluders are not drawn: what they hide is still there.
+        """
+        truth, faces = self._truth, self.outfit.faces
+        size = truth.width, truth.height
+        return rasterize(self.vertices(t_us)[0], faces, truth.K, *size, cull_backfaces=True)
+
+    def flow(
+        self,
+        t0_us: int,
+        t1_us: int,
+        K: NDArray[np.floating] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Float32:
+        """Flow from t0 to t1 of the surface that is visible at t0, exact for the mesh.
+
+        Args:
+            t0_us, t1_us: start and end of the window, microseconds.
+            K: (3, 3) intrinsics of another image (a crop's); the recording's own when None.
+            size: (width, height) of that image.
+
+        Returns:
+            (2, H, W) float32 pixels (u right, v down), NaN off the body.
+        """
+        K = self._truth.K if K is None else np.asarray(K)
+        width, height = size or (self._truth.width, self._truth.height)
+        before, after = self.vertices(np.array([t0_us, t1_us]))
+        buffers = rasterize(before, self.outfit.faces, K, width, height, cull_backfaces=True)
+        return mesh_flow(buffers, self.outfit.faces, before, after, K)
+
+    def displacements(self, surface: NDArray[np.uint16], t0_us: int, t1_us: int) -> Float32:
+        """How far the surface that fired each event moves over a whole window.
+
+        An event far from where its surface stood at t0 has that surface's displacement all the
+        same: at a leading edge the pixel showed background at t0. Faces are a pixel or two wide,
+        so a face's centroid stands for it.
+
+        Args:
+            surface: (N,) the events' face; `NO_SURFACE` for noise and what is not the person.
+            t0_us, t1_us: start and end of the window, microseconds.
+
+        Returns:
+            (N, 2) float32 pixels of the sensor (u right, v down); NaN where there is no surface.
+        """
+        moved = np.full((len(surface), 2), np.nan, np.float32)
+        signal = np.flatnonzero(surface != NO_SURFACE)
+        corners = self.outfit.faces[surface[signal]]
+        ends = self.vertices(np.array([t0_us, t1_us])).astype(np.float64)
+        before, after = (vertices[corners].mean(axis=1) for vertices in ends)
+        in_front = (before[:, 2] > NEAR) & (after[:, 2] > NEAR)
+        shift = project(after[in_front], self._truth.K) - project(before[in_front], self._truth.K)
+        moved[signal[in_front]] = shift
+        return moved
+
+    def event_flow(
+        self, events: EventStream, surface: NDArray[np.uint16], t0_us: int, t1_us: int
+    ) -> Float32:
+        """Flow at event pixels: the mean of `displacements` over a pixel's signal events.
+
+        Returns:
+            (2, H, W) float32 sensor pixels from t0 to t1; NaN where no signal event fired.
+        """
+        moved = self.displacements(surface, t0_us, t1_us)
+        known = np.isfinite(moved).all(axis=1)
+        place = events.y[known].astype(np.int64) * events.width + events.x[known]
+        size = events.width * events.height
+        count = np.bincount(place, minlength=size)
+        sums = [np.bincount(place, moved[known, axis], size) for axis in (0, 1)]
+        with np.errstate(invalid="ignore"):
+            flow = np.stack(sums) / count
+        return flow.reshape(2, events.height, events.width).astype(np.float32)
+
+
+def signal_events(
+    path: str | Path, t0_us: int, t1_us: int
+) -> tuple[EventStream, NDArray[np.uint16]]:
+    """The events of [t0, t1) of a simulated recording, and the surface that fired each.
+
+    Raises:
+        InputError: not a simulated recording.
+    """
+    recording = open_recording(path)
+    with h5py.File(path) as file:
+        if "truth/event_surface" not in file:
+            raise InputError(path, *_NO_TRUTH)
+        first, last = (_index_at(file, t) for t in (t0_us, t1_us))
+        return recording.read(t0_us, t1_us), file["truth/event_surface"][first:last]
+
+
+def _index_at(file: h5py.File, t_us: int) -> int:
+    """The first event at or after a time, by the millisecond index of the DSEC layout."""
+    index = file["ms_to_idx"]
+    row = min(max(t_us // 1000, 0), len(index) - 1)
+    first, last = int(index[row]), int(index[min(row + 1, len(index) - 1)])
+    return first + int(np.searchsorted(file["events/t"][first:last], t_us))

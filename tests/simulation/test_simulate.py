@@ -1,6 +1,8 @@
 """Whole recordings: files, truth, and events that lie where the truth says the person is."""
 
 import hashlib
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,14 +14,16 @@ from scipy.ndimage import distance_transform_edt
 
 from eventhpe.body.loading import load_body
 from eventhpe.body.model import Body
+from eventhpe.camera import project
 from eventhpe.errors import InputError
 from eventhpe.events.recording import open_recording
 from eventhpe.rasterizer import rasterize
-from eventhpe.simulation import SimulatedTruth, SimulationConfig, simulate, truth_flow
-from eventhpe.simulation.scene.boxes import Boxes, unit_box
-from eventhpe.simulation.scene.views import random_view
-from eventhpe.simulation.sensor import SensorParameters
+from eventhpe.simulation import SimulatedTruth, SimulationConfig, TrueSurface, simulate
+from eventhpe.simulation.motion.performance import Motion
+from eventhpe.simulation.sensor import NO_SURFACE, SensorParameters
+from eventhpe.simulation.truth import signal_events
 
+module = sys.modules["eventhpe.simulation.simulate"]
 CLEAN = SensorParameters(threshold_on=0.2, threshold_off=0.2, bandwidth_hz=0.0)
 
 
@@ -33,7 +37,13 @@ def clean(body: Body, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A noiseless waving person at 128x128."""
     path = tmp_path_factory.mktemp("simulated") / "clean.h5"
     config = SimulationConfig(
-        duration_s=1.5, sensor=(128, 128), motion="arms_sideways", parameters=CLEAN
+        duration_s=1.5,
+        sensor="dvs128",
+        motion="walk",
+        shadow=False,
+        flicker=False,
+        exact_focal=True,
+        parameters=CLEAN,
     )
     simulate(config, path, 8, body)
     return path
@@ -44,7 +54,7 @@ def digest(path: Path) -> str:
 
 
 def test_the_same_seed_gives_the_same_bytes(body: Body, tmp_path: Path) -> None:
-    config = SimulationConfig(duration_s=0.4, sensor=(128, 128))
+    config = SimulationConfig(duration_s=0.4, sensor="dvs128")
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         simulate(config, tmp_path / name, seed, body)
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
@@ -86,10 +96,10 @@ def test_the_person_stands_upright_before_the_camera(clean: Path) -> None:
 def test_projected_joints_lie_on_the_silhouette_and_events_near_it(clean: Path, body: Body) -> None:
     truth = SimulatedTruth.load(clean)
     events = open_recording(clean).read(0, 1_500_000)
+    surface = TrueSurface(truth, body)
     on_body, near_body = [], []
     for t in range(100_000, 1_500_000, 100_000):
-        vertices = truth.vertices(body, t)[0]
-        drawn = rasterize(vertices, body.faces, truth.K, 128, 128)
+        drawn = surface.buffers(t)
         distance = distance_transform_edt(~drawn.silhouette)
         uvw = truth.at(t).joints[0] @ truth.K.T
         u, v = np.rint(uvw[:, :2] / uvw[:, 2:]).astype(int).T
@@ -119,72 +129,171 @@ def test_interpolated_truth_is_exact_at_samples_and_half_way_between(clean: Path
 
 def test_flow_truth_moves_the_visible_surface(clean: Path, body: Body) -> None:
     truth = SimulatedTruth.load(clean)
-    flow = truth_flow(truth, body, 500_000, 550_000)
-    vertices = truth.vertices(body, 500_000)[0]
-    drawn = rasterize(vertices, body.faces, truth.K, 128, 128)
+    surface = TrueSurface(truth, body)
+    flow = surface.flow(500_000, 550_000)
+    drawn = surface.buffers(500_000)
     assert np.array_equal(np.isfinite(flow[0]), drawn.silhouette)
     # Of an image of half the size the flow is half as long.
     half = np.diag([0.5, 0.5, 1.0]) @ truth.K
     half[:2, 2] -= 0.25
-    small = truth_flow(truth, body, 500_000, 550_000, K=half, size=(64, 64))
+    small = surface.flow(500_000, 550_000, K=half, size=(64, 64))
     assert np.nanmean(np.hypot(*small)) == pytest.approx(np.nanmean(np.hypot(*flow)) / 2, rel=0.15)
+
+
+def test_the_outfit_covers_the_body_whose_parameters_are_the_truth(clean: Path, body: Body) -> None:
+    truth = SimulatedTruth.load(clean)
+    dressed = TrueSurface(truth, body).buffers(500_000).silhouette
+    naked = rasterize(truth.vertices(body, 500_000)[0], body.faces, truth.K, 128, 128).silhouette
+    assert naked.sum() > 200
+    assert (dressed & naked).sum() > 0.98 * naked.sum()
+    assert dressed.sum() < 2.0 * naked.sum()
+
+
+def test_each_event_of_a_clean_recording_knows_a_surface_that_was_there(
+    clean: Path, body: Body
+) -> None:
+    truth = SimulatedTruth.load(clean)
+    surface = TrueSurface(truth, body)
+    away = []
+    for t in range(200_000, 1_400_000, 200_000):
+        events, faces = signal_events(clean, t - 2_000, t + 2_000)
+        assert len(events) == len(faces)
+        known = faces != NO_SURFACE
+        assert known.mean() > 0.85
+        centre = surface.vertices(t)[0][surface.outfit.faces[faces[known]]].mean(axis=1)
+        uv = project(centre.astype(np.float64), truth.K)
+        away.append(np.hypot(uv[:, 0] - events.x[known], uv[:, 1] - events.y[known]))
+    distance = np.concatenate(away)
+    assert len(distance) > 100
+    # A face is a pixel or two wide, and the lens blurs an edge over as much again.
+    assert np.median(distance) < 1.5
+    assert np.quantile(distance, 0.99) < 6.0
+
+
+def test_event_flow_is_the_displacement_of_the_surface_that_fired(clean: Path, body: Body) -> None:
+    truth = SimulatedTruth.load(clean)
+    surface = TrueSurface(truth, body)
+    t0, t1 = 600_000, 650_000
+    events, faces = signal_events(clean, t0, t1)
+    moved = surface.displacements(faces, t0, t1)
+    assert np.isnan(moved[faces == NO_SURFACE]).all()
+    # Independently: each vertex of a fired face moves about as far as the face's middle.
+    ends = surface.vertices(np.array([t0, t1])).astype(np.float64)
+    for i in np.flatnonzero(faces != NO_SURFACE)[::97]:
+        corner = surface.outfit.faces[faces[i], 0]
+        shift = project(ends[1, corner], truth.K) - project(ends[0, corner], truth.K)
+        assert moved[i] == pytest.approx(shift, abs=0.35)
+    flow = surface.event_flow(events, faces, t0, t1)
+    fired = np.zeros((128, 128), bool)
+    known = faces != NO_SURFACE
+    fired[events.y[known], events.x[known]] = True
+    assert np.array_equal(np.isfinite(flow[0]), fired)
+    y, x = events.y[known][0], events.x[known][0]
+    here = known & (events.y == y) & (events.x == x)
+    assert flow[:, y, x] == pytest.approx(moved[here].mean(axis=0), abs=1e-5)
+
+
+def test_warping_events_along_their_true_flow_sharpens_them(clean: Path, body: Body) -> None:
+    """Moved back to the window's start, the events of one surface meet again."""
+    surface = TrueSurface(SimulatedTruth.load(clean), body)
+    sharper = []
+    for t0 in range(300_000, 1_300_000, 200_000):
+        events, faces = signal_events(clean, t0, t0 + 100_000)
+        known = faces != NO_SURFACE
+        moved = surface.displacements(faces, t0, t0 + 100_000)[known]
+        share = ((events.t - t0) / 100_000)[known, None]
+        place = np.stack([events.x, events.y], axis=1)[known].astype(float)
+        counts = [
+            len(np.unique(np.rint(place - k * share * moved), axis=0)) for k in (0.0, 1.0, -1.0)
+        ]
+        sharper.append(counts[1] < min(counts[0], counts[2]))
+    assert np.mean(sharper) >= 0.8
+
+
+def test_a_wrong_focal_length_is_given_and_the_true_one_kept(body: Body, tmp_path: Path) -> None:
+    ratios = []
+    for seed in range(6):
+        config = SimulationConfig(duration_s=0.1, sensor="dvs128", person=False)
+        simulate(config, tmp_path / "x.h5", seed, body)
+        truth = SimulatedTruth.load(tmp_path / "x.h5")
+        ratios.append(truth.K_given[0, 0] / truth.K[0, 0])
+        assert np.array_equal(truth.K_given[:2, 2], truth.K[:2, 2])
+    assert max(np.abs(np.log(ratios))) <= np.log(1.2) + 1e-9
+    assert len(set(ratios)) > 1
+
+
+def test_joints_out_of_the_image_are_not_visible(body: Body, tmp_path: Path) -> None:
+    config = SimulationConfig(
+        duration_s=0.2, sensor="dvs128", motion="stand", framing="head_and_shoulders"
+    )
+    simulate(config, tmp_path / "x.h5", 1, body)
+    truth = SimulatedTruth.load(tmp_path / "x.h5")
+    head, ankles = 15, [7, 8]
+    assert truth.present.all()
+    assert truth.visible[:, head].any()
+    assert not truth.visible[:, ankles].any()
 
 
 def test_without_a_person_nothing_is_present(body: Body, tmp_path: Path) -> None:
     for seed in range(3):
         path = tmp_path / f"{seed}.h5"
-        simulate(
-            SimulationConfig(duration_s=0.3, sensor=(128, 128), person=False), path, seed, body
-        )
+        simulate(SimulationConfig(duration_s=0.3, sensor="dvs128", person=False), path, seed, body)
         truth = SimulatedTruth.load(path)
         assert not truth.present.any()
         assert not truth.betas.any()
-        assert truth.description["motion"] in (["boxes"], ["nothing"])
-        assert np.isnan(truth_flow(truth, body, 0, 100_000)).all()
+        assert len(truth.description["motion"]) == 1
+        with pytest.raises(ValueError, match="no person"):
+            TrueSurface(truth, body)
 
 
 def test_a_motionless_scene_is_silent(body: Body, tmp_path: Path) -> None:
-    config = SimulationConfig(duration_s=0.3, sensor=(128, 128), person=False, parameters=CLEAN)
-    counts = {}
-    for seed in range(8):
-        simulate(config, tmp_path / "x.h5", seed, body)
-        truth = SimulatedTruth.load(tmp_path / "x.h5")
-        counts.setdefault(truth.description["motion"][0], []).append(
-            truth.description["num_events"]
-        )
-    assert set(counts["nothing"]) == {0}
-    assert max(counts["boxes"]) > 0
+    config = SimulationConfig(
+        duration_s=0.3, sensor="dvs128", person=False, flicker=False, parameters=CLEAN
+    )
+    counts: dict[str, list[int]] = {}
+    for seed in range(12):
+        made = simulate(config, tmp_path / "x.h5", seed, body)
+        counts.setdefault(made["motion"][0], []).append(made["num_events"])
+    assert set(counts.pop("nothing")) == {0}
+    assert max(max(events) for events in counts.values()) > 0
 
 
-def test_cubes_are_closed_and_face_outward() -> None:
-    vertices, faces = unit_box(3)
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    normal = np.cross(b - a, c - a)
-    assert ((normal * (a + b + c)).sum(axis=1) > 0).all()
-    assert np.linalg.norm(normal, axis=1).sum() / 2 == pytest.approx(6.0)
+def test_a_flickering_lamp_fires_at_its_rate_where_nothing_moves(
+    body: Body, tmp_path: Path
+) -> None:
+    config = SimulationConfig(
+        duration_s=0.5,
+        sensor="dvs128",
+        person=False,
+        flicker=True,
+        parameters=replace(CLEAN, mismatch=0.25),
+    )
+    spectra = []
+    for seed in range(12):
+        made = simulate(config, tmp_path / "x.h5", seed, body)
+        if made["motion"] != ["nothing"] or made["num_events"] < 200:
+            continue
+        events = open_recording(tmp_path / "x.h5").read(0, 500_000)
+        t = events.t[events.p == 1] * 1e-6
+        power = {hz: abs(np.exp(2j * np.pi * hz * t).mean()) for hz in (77.0, 100.0, 120.0)}
+        spectra.append(max(power[100.0], power[120.0]) > 4 * power[77.0])
+    assert spectra
+    assert all(spectra)
 
 
-def test_boxes_follow_smooth_paths_in_front_of_the_camera() -> None:
-    rng = np.random.default_rng(0)
-    boxes = Boxes(rng, random_view(rng), 200, 3)
-    vertices = boxes.vertices(0, 200)
-    assert vertices.shape == (200, 3 * 6 * 49, 3)
-    assert vertices[..., 2].min() > 0
-    assert np.abs(np.diff(vertices, axis=0)).max() < 0.1
+def test_a_person_that_is_never_seen_is_refused(
+    body: Body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behind_the_camera(motion: Motion, *_: object) -> Motion:
+        away = motion.translation - [0, 0, 50]
+        return Motion(motion.rotations, away, motion.names)
 
-
-def test_cameras_see_most_of_a_standing_person() -> None:
-    heights = []
-    for seed in range(200):
-        view = random_view(np.random.default_rng(seed))
-        middle = (view.stage.near + view.stage.far) / 2
-        ends = view.to_camera(np.array([[0, 0, middle], [0, 1.72, middle]]))
-        uv = ends @ view.K.T
-        v = uv[:, 1] / uv[:, 2]
-        assert v[1] < v[0]
-        assert np.linalg.det(view.R) == pytest.approx(1.0)
-        heights.append((v[0] - v[1]) / view.height)
-    assert np.mean((np.array(heights) > 0.42) & (np.array(heights) < 1.0)) > 0.75
+    real = module.make_motion
+    monkeypatch.setattr(module, "make_motion", lambda *given: behind_the_camera(real(*given)))
+    config = SimulationConfig(duration_s=0.2, sensor="dvs128", motion="wave")
+    with pytest.raises(InputError, match=r"wave.*never sees"):
+        simulate(config, tmp_path / "x.h5", 0, body)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_without_truth_is_refused_by_name(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ Control of Human Movement* (4th ed., ch. 4) and Perry & Burnfield, *Gait Analysi
 read off at a few instants of the stride and joined by periodic splines.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -53,14 +55,33 @@ ANKLE_CURVE = spline(
 )
 
 
+class Curves(NamedTuple):
+    """A gait's sagittal angles over one stride."""
+
+    hip: CubicSpline
+    knee: CubicSpline
+    ankle: CubicSpline
+
+
+WALKING = Curves(HIP_CURVE, KNEE_CURVE, ANKLE_CURVE)
+# Slow running: 40 % of the stride on the ground (Novacheck, "The biomechanics of running",
+# Gait & Posture 7, 1998: figures of sagittal kinematics), rounded.
+RUN_STANCE = 0.40
+RUNNING = Curves(
+    spline((0.0, 34), (0.12, 28), (0.28, 6), (0.42, -8), (0.55, 8), (0.75, 42), (0.9, 42)),
+    spline((0.0, 16), (0.14, 38), (0.28, 27), (0.4, 16), (0.55, 62), (0.7, 92), (0.88, 38)),
+    spline((0.0, 4), (0.18, 20), (0.3, 8), (0.42, -20), (0.6, -8), (0.8, 2)),
+)
+
+
 def step_cycle(
     s: Segment,
     rng: Rng,
     phase: Array,
     size: Array | float,
-    knee: float = 1.0,
     arms: float = 1.0,
     elbow: float = 0.0,
+    curves: Curves = WALKING,
 ) -> None:
     """Lay the gait cycle over a posture.
 
@@ -69,9 +90,9 @@ def step_cycle(
         rng: draws asymmetry and style.
         phase: (N,) strides since a left heel strike.
         size: scale of the leg swing, 1 for a comfortable pace.
-        knee: scale of the knee beyond ``size``.
         arms: scale of the arm swing.
         elbow: elbow flexion added throughout, degrees.
+        curves: of hip, knee and ankle.
     """
     size = np.asarray(size)
     limp = rng.normal(0, 0.04)
@@ -80,9 +101,9 @@ def step_cycle(
     for side in (0, 1):
         p = np.mod(phase + (0.5 + limp) * side, 1.0)
         scale = size * rng.uniform(0.94, 1.06)
-        flex_hip(s, side, scale * HIP_CURVE(p))
-        flex_knee(s, side, scale * knee * KNEE_CURVE(p))
-        raise_toes(s, side, scale * ANKLE_CURVE(p))
+        flex_hip(s, side, scale * curves.hip(p))
+        flex_knee(s, side, scale * curves.knee(p))
+        raise_toes(s, side, scale * curves.ankle(p))
         # The arm is with the other leg: furthest forward at the other heel strike.
         swing = np.cos(2 * np.pi * (p - 0.5))
         reach = arms * rng.uniform(10, 24) * scale
@@ -185,19 +206,48 @@ def walk_on_spot(rng: Rng, duration: float) -> Segment:
 def jog_on_spot(rng: Rng, duration: float) -> Segment:
     """Jog on the spot: quick, bent elbows, heels up, with a short flight after each push."""
     s = posture(rng, duration)
-    phase = phase_at(rng, s, rng.uniform(1.2, 1.6))
+    hertz = rng.uniform(1.2, 1.6)
+    phase = phase_at(rng, s, hertz)
     march(s, rng, phase, rng.uniform(15, 45), knee=2.0, elbow=rng.uniform(40, 80))
-    s.lift += rng.uniform(0.02, 0.05) * np.sin(2 * np.pi * phase) ** 2
+    swing = np.sin(2 * np.pi * phase)
+    for side in (0, 1):
+        # The standing leg gives way a little.
+        give = rng.uniform(8, 14) * np.maximum(-SIDE[side] * swing, 0)
+        flex_hip(s, side, give)
+        flex_knee(s, side, 2 * give)
+        raise_toes(s, side, give)
+    airtime = rng.uniform(0.08, 0.16)
+    s.flight[np.abs(swing) < np.sin(np.pi * airtime * hertz)] = 1.0
     return s
 
 
-def turn_around(rng: Rng, duration: float) -> Segment:
-    """Turn on the spot by 45 to 270 degrees with small steps, the head first."""
+def walk_on_treadmill(rng: Rng, duration: float) -> Segment:
+    """Walk on a treadmill (about 3.5 km/h): the gait of walking, the body staying in place."""
     s = posture(rng, duration)
-    t = seconds(s)
-    angle = rng.choice([-1, 1]) * np.deg2rad(rng.uniform(45, 270))
-    length = min(t[-1], abs(angle) / rng.uniform(1.2, 2.4))
-    start = rng.uniform(0, t[-1] - length)
+    size = rng.uniform(0.6, 0.95)
+    phase = phase_at(rng, s, rng.uniform(0.7, 0.95))
+    step_cycle(s, rng, phase, size, arms=rng.uniform(0.3, 1.4))
+    s.grip[:] = 0.0
+    return s
+
+
+def jog_on_treadmill(rng: Rng, duration: float) -> Segment:
+    """Jog slowly on a treadmill (about 7 km/h), with a flight after each push."""
+    s = posture(rng, duration)
+    phase = phase_at(rng, s, rng.uniform(1.2, 1.45))
+    size, elbow = rng.uniform(0.7, 1.05), rng.uniform(50, 95)
+    step_cycle(s, rng, phase, size, rng.uniform(0.4, 1.2), elbow, RUNNING)
+    bend_trunk(s, rng.uniform(2, 9))
+    after_strike = np.mod(phase, 0.5)
+    s.flight[after_strike > RUN_STANCE] = 1.0
+    s.grip[:] = 0.0
+    return s
+
+
+def turn_on_spot(s: Segment, rng: Rng, start: float, degrees: float) -> None:
+    """Turn with small steps from ``start`` seconds on, the head first."""
+    t, angle = seconds(s), np.deg2rad(degrees)
+    length = min(t[-1] - start, abs(angle) / rng.uniform(1.2, 2.4))
     progress = smoothstep((t - start) / length)
     s.turn += np.gradient(angle * progress) * RATE_HZ
     busy = progress * (1 - progress) * 4
@@ -208,4 +258,11 @@ def turn_around(rng: Rng, duration: float) -> Segment:
         flex_knee(s, side, 1.8 * up)
     move_head(s, turn=np.sign(angle) * 22 * busy)
     bend_trunk(s, twist=np.sign(angle) * 10 * busy)
+
+
+def turn_around(rng: Rng, duration: float) -> Segment:
+    """Turn on the spot by 45 to 270 degrees with small steps."""
+    s = posture(rng, duration)
+    degrees = rng.choice([-1, 1]) * rng.uniform(45, 270)
+    turn_on_spot(s, rng, rng.uniform(0, 0.4 * duration), degrees)
     return s

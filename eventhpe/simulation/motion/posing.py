@@ -11,6 +11,7 @@ from eventhpe.simulation.motion.segments import (
     HIPS,
     KNEES,
     NECK,
+    PELVIS,
     RATE_HZ,
     SHOULDERS,
     SIDE,
@@ -28,6 +29,7 @@ from eventhpe.simulation.motion.segments import (
 )
 
 Rng = np.random.Generator
+Sides = tuple[int, ...]
 X, Y, Z = 0, 1, 2
 ARM_DOWN = np.deg2rad(82.0)
 
@@ -92,6 +94,22 @@ def bend_trunk(
         add(s, joint, Y, np.asarray(twist) / 3)
 
 
+def lean(s: Segment, forward: Array | float, left: Array | float = 0.0) -> None:
+    """Lean the straight body about its ankles, and shift the pelvis over one leg; degrees."""
+    add(s, PELVIS, X, forward)
+    for side in (0, 1):
+        add(s, ANKLES[side], X, -np.asarray(forward))
+        add(s, HIPS[side], Z, -np.asarray(left))
+        add(s, ANKLES[side], Z, left)
+
+
+def tip_pelvis(s: Segment, degrees: Array | float) -> None:
+    """Tip the pelvis forward over the hips; the legs stay as they are."""
+    add(s, PELVIS, X, degrees)
+    for side in (0, 1):
+        add(s, HIPS[side], X, -np.asarray(degrees))
+
+
 def move_head(
     s: Segment, nod: Array | float = 0.0, turn: Array | float = 0.0, tilt: Array | float = 0.0
 ) -> None:
@@ -102,25 +120,29 @@ def move_head(
         add(s, joint, Z, np.asarray(tilt) / 2)
 
 
-def posture(rng: Rng, duration: float) -> Segment:
+def posture(rng: Rng, duration: float, lively: float = 1.0) -> Segment:
     """Stand with hanging arms: the ground every motion is drawn on.
 
-    Random stance width, toe-out, trunk lean and arm hang; breathing (0.2-0.35 Hz), postural
-    sway, and slow head and hand movement all through.
+    Random stance width, toe-out, trunk lean and arm hang, with slow head and hand movement all
+    through, scaled by ``lively``. Breathing and sway come later, over the whole performance.
     """
     s = blank(duration)
-    n, t = len(s), seconds(s)
+    n = len(s)
+
+    def drift(hertz: float) -> Array:
+        return lively * smooth_noise(rng, n, hertz)
+
     for side in (0, 1):
         s.angles[:, SHOULDERS[side], Z] -= SIDE[side] * ARM_DOWN
         raise_arm(
             s,
             side,
-            forward=rng.normal(2, 5) + 1.5 * smooth_noise(rng, n, 0.5),
-            sideways=rng.uniform(-5, 7) + 0.8 * smooth_noise(rng, n, 0.4),
-            elbow=rng.uniform(5, 28) + 2.0 * smooth_noise(rng, n, 0.5),
+            forward=rng.normal(2, 5) + 1.5 * drift(0.5),
+            sideways=rng.uniform(-5, 7) + 0.8 * drift(0.4),
+            elbow=rng.uniform(5, 28) + 2.0 * drift(0.5),
             inward=rng.normal(12, 10),
         )
-        add(s, WRISTS[side], Z, rng.normal(0, 6) + 2 * smooth_noise(rng, n, 0.7))
+        add(s, WRISTS[side], Z, rng.normal(0, 6) + 2 * drift(0.7))
         add(s, HANDS[side], Z, -SIDE[side] * rng.uniform(0, 20))
         spread_leg(s, side, rng.uniform(-1, 7))
         add(s, HIPS[side], Y, SIDE[side] * rng.uniform(0, 14))
@@ -128,23 +150,14 @@ def posture(rng: Rng, duration: float) -> Segment:
         flex_hip(s, side, bend)
         flex_knee(s, side, 2 * bend)
         raise_toes(s, side, bend)
-    breath = np.sin(2 * np.pi * rng.uniform(0.2, 0.35) * t + rng.uniform(0, 6.28))
-    sway_x, sway_z = smooth_noise(rng, n, 0.5), smooth_noise(rng, n, 0.5)
-    bend_trunk(
-        s,
-        rng.normal(3, 5) + breath + 0.8 * sway_x,
-        rng.normal(0, 2) + 0.6 * sway_z,
-        rng.normal(0, 3),
-    )
+    bend_trunk(s, rng.normal(3, 5), rng.normal(0, 2), rng.normal(0, 3))
     for side in (0, 1):
-        add(s, COLLARS[side], Z, SIDE[side] * (rng.normal(0, 3) + 0.8 * breath))
-        add(s, ANKLES[side], X, 0.5 * sway_x)
-        add(s, HIPS[side], Z, 0.5 * sway_z)
+        add(s, COLLARS[side], Z, SIDE[side] * rng.normal(0, 3))
     move_head(
         s,
-        rng.normal(4, 7) + 3 * smooth_noise(rng, n, 0.6),
-        rng.normal(0, 8) + 8 * smooth_noise(rng, n, 0.4),
-        rng.normal(0, 3) + 1.5 * smooth_noise(rng, n, 0.5),
+        rng.normal(4, 7) + 3 * drift(0.6),
+        rng.normal(0, 8) + 8 * drift(0.4),
+        rng.normal(0, 3) + 1.5 * drift(0.5),
     )
     return s
 
@@ -156,9 +169,10 @@ def envelope(s: Segment, ramp: float = 0.5) -> Array:
     return smoothstep(t / ramp) * smoothstep((t[-1] - t) / ramp)
 
 
-def which_sides(rng: Rng) -> tuple[int, ...]:
-    """Left, right or both."""
-    return ((0,), (1,), (0, 1), (0, 1))[rng.integers(4)]
+def which_sides(rng: Rng, sides: Sides | None) -> Sides:
+    """The sides asked for, or left, right or both at random."""
+    drawn: Sides = ((0,), (1,), (0, 1), (0, 1))[rng.integers(4)]
+    return drawn if sides is None else sides
 
 
 def phase_at(rng: Rng, s: Segment, hertz: Array | float) -> Array:

@@ -8,7 +8,8 @@ arm forward -x, elbow flexion -y left and +y right. A box of Euler angles is con
 two poses inside the joint limits stays inside them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +35,18 @@ class Segment:
     Attributes:
         angles: (N, 24, 3) Euler angles, radians; joint 0 is the pelvis relative to its heading.
         turn: (N,) yaw rate, rad/s, left positive.
-        lift: (N,) height of the lower foot above the ground, metres (jumps).
-        travel: (N,) 1 where the planted foot carries the body along, 0 on the spot.
+        flight: (N,) 1 where both feet are off the ground (jumps, running), else 0.
+        travel: (N,) 1 where the person makes for the goals of the stage, 0 on the spot.
         bearing: (N,) direction of travel relative to the heading, radians (pi when backwards).
+        grip: (N,) 1 where the ground stays put under the planted foot, 0 on a treadmill.
     """
 
     angles: Array
     turn: Array
-    lift: Array
+    flight: Array
     travel: Array
     bearing: Array
+    grip: Array
 
     def __len__(self) -> int:
         return len(self.angles)
@@ -52,7 +55,8 @@ class Segment:
 def blank(duration: float) -> Segment:
     """A segment of ``duration`` seconds in T-pose, feet held to the ground, not travelling."""
     n = max(2, round(duration * RATE_HZ))
-    return Segment(np.zeros((n, 24, 3)), *(np.zeros(n) for _ in range(4)))
+    turn, flight, travel, bearing = np.zeros((4, n))
+    return Segment(np.zeros((n, 24, 3)), turn, flight, travel, bearing, np.ones(n))
 
 
 def seconds(segment: Segment) -> Array:
@@ -87,21 +91,24 @@ def pulses(t: Array, period: float, rise: float, hold: float) -> Array:
 
 def chain(parts: list[Segment], overlap: float) -> Segment:
     """Join segments, cross-fading each pair over ``overlap`` seconds with a smooth ramp."""
-    joined = parts[0]
-    for part in parts[1:]:
-        k = min(round(overlap * RATE_HZ), len(joined) - 1, len(part) - 1)
-        w = smoothstep(np.linspace(0.0, 1.0, k))
+    fades = [min(round(overlap * RATE_HZ), len(a) - 1, len(b) - 1) for a, b in pairwise(parts)]
+    starts = np.cumsum([0, *(len(a) - k for a, k in zip(parts, fades, strict=False))])
+    total = int(starts[-1]) + len(parts[-1])
 
-        def fade(a: Array, b: Array, k: int = k, w: Array = w) -> Array:
-            ramp = w.reshape((-1,) + (1,) * (a.ndim - 1))
-            middle = a[len(a) - k :] * (1 - ramp) + b[:k] * ramp
-            return np.concatenate([a[: len(a) - k], middle, b[k:]])
+    def join(name: str) -> Array:
+        first: Array = getattr(parts[0], name)
+        track = np.empty((total, *first.shape[1:]))
+        track[: len(first)] = first
+        for part, start, k in zip(parts[1:], starts[1:], fades, strict=True):
+            values: Array = getattr(part, name)
+            w = smoothstep(np.linspace(0.0, 1.0, k)).reshape((-1,) + (1,) * (values.ndim - 1))
+            track[start : start + k] = (1 - w) * track[start : start + k] + w * values[:k]
+            track[start + k : start + len(part)] = values[k:]
+        return track
 
-        joined = Segment(
-            fade(joined.angles, part.angles),
-            fade(joined.turn, part.turn),
-            fade(joined.lift, part.lift),
-            fade(joined.travel, part.travel),
-            fade(joined.bearing, part.bearing),
-        )
-    return joined
+    return Segment(*(join(field.name) for field in fields(Segment)))
+
+
+def cut(segment: Segment, start: int, stop: int) -> Segment:
+    """The samples [start, stop) of a segment."""
+    return Segment(*(getattr(segment, field.name)[start:stop] for field in fields(Segment)))

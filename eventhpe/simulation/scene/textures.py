@@ -1,8 +1,7 @@
-"""What surfaces look like: clothes on a body, and backgrounds. Albedos are linear reflectances."""
+"""What surfaces look like: parts of a body, colours and patterns. Albedos are linear."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
 
 Rng = np.random.Generator
 Array = NDArray[np.float64]
@@ -76,72 +75,3 @@ def waves(rng: Rng, points: Array, shortest: float, longest: float) -> Array:
     length = np.exp(rng.uniform(np.log(shortest), np.log(longest), 10))
     phase = points @ (direction / length[:, None]).T * 2 * np.pi + rng.uniform(0, 6.28, 10)
     return np.sin(phase).sum(axis=1) / np.sqrt(5.0)
-
-
-def dress(rng: Rng, vertices: Array, faces: NDArray[np.int32], joints: Array) -> Float32:
-    """Random skin, hair, shirt, trousers and shoes: (F,) albedo per face.
-
-    Args:
-        rng: draws colours, sleeve and leg lengths, waist, patterns, belt and collar.
-        vertices: (V, 3) rest pose.
-        faces: (F, 3).
-        joints: (24, 3) rest joints.
-    """
-    centre = vertices[faces].mean(axis=1)
-    x, y, z = centre.T
-    part = body_parts(centre, joints)
-    skin = reflectance(rng, 0.12, 0.6)
-    albedo = np.full(len(faces), skin)
-
-    waist = joints[0, 1] + rng.uniform(-0.04, 0.14)
-    trunk = ~np.isin(part, (HEAD, NECK, *HANDS, *SHOES, *ARMS, *LEGS))
-    sleeve = abs(x) < abs(joints[16, 0]) + rng.choice([0.12, 0.2, 0.45, 0.5])
-    shirt = (trunk & (y > waist)) | (np.isin(part, ARMS) & sleeve)
-    hem = joints[4, 1] + rng.choice([0.1, -0.32, -0.34, -0.36])
-    trousers = (np.isin(part, LEGS) & (y > hem)) | (trunk & (y <= waist))
-    shoes = np.isin(part, SHOES)
-    for cloth, low in ((shirt, 0.04), (trousers, 0.03), (shoes, 0.03)):
-        albedo[cloth] = reflectance(rng, low) * pattern(rng, centre[cloth])
-
-    head = part == HEAD
-    middle = joints[15] + np.array([0.0, 0.09, 0.02])
-    fringe = rng.uniform(0.02, 0.07)
-    hair = head & ((y - middle[1] > fringe) | (z < middle[2] - rng.uniform(0.0, 0.04)))
-    if rng.uniform() < 0.9:
-        albedo[hair] = reflectance(rng, 0.03, 0.4) * np.exp(
-            0.15 * waves(rng, centre[hair], 0.02, 0.1)
-        )
-    face = head & ~hair & (z > middle[2])
-    eyes = face & (abs(y - middle[1]) < 0.012) & (abs(abs(x - middle[0]) - 0.032) < 0.016)
-    albedo[eyes] *= 0.35
-    if rng.uniform() < 0.5:
-        albedo[trunk & (abs(y - waist) < 0.018)] = reflectance(rng, 0.03)
-    if rng.uniform() < 0.4:
-        collar = (part == NECK) | (trunk & (y > joints[12, 1] - 0.01))
-        albedo[collar & (y < joints[12, 1] + rng.uniform(0.0, 0.05))] = reflectance(rng)
-    return np.clip(albedo, 0.02, 0.95).astype(np.float32)
-
-
-def backdrop(rng: Rng, width: int, height: int) -> Float32:
-    """(H, W) background intensities, plain to cluttered: clouds, planks, boxes and blobs."""
-    mean = reflectance(rng, 0.05, 0.8)
-    log = np.zeros((height, width))
-    clutter = rng.uniform() ** 1.5
-    cells = int(rng.integers(2, 8))
-    coarse = rng.normal(size=(cells, cells))
-    log += 0.5 * clutter * zoom(coarse, (height / cells, width / cells), order=3)[:height, :width]
-    rows, columns = np.mgrid[0:height, 0:width]
-    for _ in range(int(rng.poisson(14 * clutter))):
-        cx, cy = rng.uniform(0, width), rng.uniform(0, height)
-        w, h = np.exp(rng.uniform(np.log(0.04), np.log(0.6), 2)) * width / 2
-        angle = rng.normal(0, 0.15)
-        u = (columns - cx) * np.cos(angle) + (rows - cy) * np.sin(angle)
-        v = (rows - cy) * np.cos(angle) - (columns - cx) * np.sin(angle)
-        shape = (
-            np.maximum(abs(u) / w, abs(v) / h) if rng.uniform() < 0.7 else np.hypot(u / w, v / h)
-        )
-        log[shape < 1] += rng.normal(0, 0.7)
-    fine = gaussian_filter(rng.normal(size=(height, width)), rng.uniform(0.7, 2.0))
-    log += rng.uniform(0, 0.15) * clutter * fine / fine.std()
-    log += np.linspace(-1, 1, height)[:, None] * rng.normal(0, 0.15)
-    return np.clip(mean * np.exp(log), 0.01, 1.2).astype(np.float32)
