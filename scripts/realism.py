@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from datasets.constant_count import EVENTS_A_CAMERA, constant_count_frame
+from datasets.dhp19_layout import CHANNELS
 from eventhpe.body import load_body
 from eventhpe.errors import InputError
 from eventhpe.events.recording import open_recording
@@ -25,6 +27,7 @@ from eventhpe.events.stream import EventStream
 from eventhpe.files import atomic_path
 from eventhpe.rendering.overlay import BACKGROUND, event_picture, write_text
 from eventhpe.simulation.motion.performance import Motion, perform
+from eventhpe.simulation.motion.posing import posture
 from eventhpe.simulation.motion.registry import MOTIONS
 from eventhpe.simulation.motion.segments import RATE_HZ
 from eventhpe.simulation.motion.stage import Stage
@@ -34,13 +37,7 @@ from eventhpe.simulation.scene.look import random_look
 from eventhpe.simulation.scene.outfit import rest_shape
 from eventhpe.simulation.scene.people import Person
 from eventhpe.simulation.scene.scene import Scene
-from eventhpe.simulation.scene.views import (
-    WORLD_TO_LEVEL_CAMERA,
-    View,
-    edge_of,
-    intrinsics,
-    random_view,
-)
+from eventhpe.simulation.scene.views import WORLD_TO_LEVEL_CAMERA, View, edge_of, intrinsics
 from eventhpe.simulation.scene.wardrobe import dress
 from eventhpe.simulation.sensor import SensorParameters
 from eventhpe.simulation.sensors import SENSORS
@@ -50,70 +47,77 @@ Array = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
 COUNTS = (1000, 3000)
-MOMENTS = 7
+MOMENTS, CLONE_MOMENTS = 7, 4
 CAPTION = 22
 SEEDS = 6
 TYPICAL_DRAWS = 201
-LENS_BLUR_PX = 0.9
-"""The middle of the blurs that `eventhpe.simulation.simulate` draws."""
+LENS_BLUR_PX = 0.55
+"""The median of `eventhpe.simulation.simulate.random_blur`."""
 
-# Measured on the walker: 115 px tall (rows 7 to 121) at 0.8 s, 75 px (rows 29 to 104) at 2.5 s.
-# That is a 12 mm lens on 40 um pixels, 0.79 m above the floor, level, horizon at row 70.
-WALKER_SIDE, WALKER_FOCAL, WALKER_HORIZON = 128, 300.0, 70.0
-WALKER_CAMERA_M, WALKER_START_M, WALKER_END_M = 0.79, 4.5, 8.0
+# The real hair line moves by 17 px one way and back in 0.9 s, some 60 px from the neck's axis:
+# 0.3 rad, at most 1.2 rad/s.
+TURNING_PERIOD_S, TURNING_RAD_S = 0.9, (0.6, 1.2)
 
 
 class Match(NamedTuple):
-    """How a real recording is simulated: the camera, where from, what the person does.
+    """How a real recording is simulated: through a level camera of its sensor's kind.
 
     Attributes:
         sensor: a name in `SENSORS`.
-        view: draws or sets the camera's place.
-        motion: of (rng, seconds, view, rest joints (24, 3)).
+        focal: pixels.
+        horizon: row of the horizon.
+        camera_m: its height.
+        near_m, far_m: the person is that far away, and starts at the nearer end.
+        motion: of (rng, seconds, stage, rest joints (24, 3)).
         span_us: what of the real recording is used; all when None.
     """
 
     sensor: str
-    view: Callable[[Rng], View]
-    motion: Callable[[Rng, float, View, Array], Motion]
+    focal: float
+    horizon: float
+    camera_m: float
+    near_m: float
+    far_m: float
+    motion: Callable[[Rng, float, Stage, Array], Motion]
     span_us: tuple[int, int] | None
 
 
-def walker_view(_: Rng) -> View:
-    """The camera that saw the walker."""
-    K = intrinsics(WALKER_FOCAL, (WALKER_SIDE - 1) / 2, WALKER_HORIZON)
-    stage = Stage(WALKER_START_M, WALKER_END_M, 0.1, edge_of(K, WALKER_SIDE))
-    centre = np.array([0.0, WALKER_CAMERA_M, 0.0])
-    return View(WALKER_SIDE, WALKER_SIDE, K, WORLD_TO_LEVEL_CAMERA, centre, stage)
-
-
-def walk_away(rng: Rng, seconds: float, view: View, rest_joints: Array) -> Motion:
+def walk_away(rng: Rng, seconds: float, stage: Stage, rest_joints: Array) -> Motion:
     """A walk straight away from the camera, starting where the real one does."""
     # On a long and narrow stage the goal lies straight ahead and is not reached.
-    lane = Stage(view.stage.near, view.stage.near + 1000.0, 0.0, view.stage.edge)
+    lane = Stage(stage.near, stage.near + 1000.0, 0.0, stage.edge)
     segment = MOTIONS["walk"].make(rng, seconds + 1.5 / RATE_HZ)
     walk = perform(rng, segment, lane, ("walk",), 0.0, rest_joints=rest_joints)
-    path = walk.translation - walk.translation[0] * [1, 0, 1] + [0, 0, view.stage.near]
+    path = walk.translation - walk.translation[0] * [1, 0, 1] + [0, 0, stage.near]
     return Motion(walk.rotations, path, walk.names)
 
 
-def turn(rng: Rng, seconds: float, view: View, rest_joints: Array) -> Motion:
-    """The trunk turns to and fro, facing the camera more or less."""
-    segment = MOTIONS["twist"].make(rng, seconds + 1.5 / RATE_HZ)
+def turn(rng: Rng, seconds: float, stage: Stage, rest_joints: Array) -> Motion:
+    """Standing more or less towards the camera, the whole body turning to and fro."""
+    segment = posture(rng, seconds + 1.5 / RATE_HZ)
+    angle = 2 * np.pi * np.arange(len(segment)) / (TURNING_PERIOD_S * RATE_HZ)
+    segment.turn += rng.uniform(*TURNING_RAD_S) * np.sin(angle + rng.uniform(0, 2 * np.pi))
     yaw = np.pi + rng.normal(0, 0.5)
-    return perform(rng, segment, view.stage, ("twist",), yaw, rest_joints=rest_joints)
-
-
-def shoulders_view(rng: Rng) -> View:
-    """Any camera of the DVXplorer's size that sees a head and shoulders."""
-    kind = SENSORS["dvxplorer"]
-    return random_view(rng, (kind.width, kind.height), "head_and_shoulders")
+    return perform(rng, segment, stage, ("turn",), yaw, rest_joints=rest_joints)
 
 
 MATCHES = {
-    "walker": Match("dvs128", walker_view, walk_away, (800_000, 3_000_000)),
-    "turning": Match("dvxplorer", shoulders_view, turn, None),
+    # Measured: 115 px tall (rows 7 to 121) at 0.8 s, 75 px (rows 29 to 104) at 2.5 s. That is a
+    # 12 mm lens on 40 um pixels.
+    "walker": Match("dvs128", 300.0, 70.0, 0.79, 4.5, 8.0, walk_away, (800_000, 3_000_000)),
+    # Measured: the head is 115 px tall, its top in row 25. Of focal length and distance only the
+    # ratio is known.
+    "turning": Match("dvxplorer", 600.0, 119.5, 1.52, 1.24, 1.26, turn, None),
 }
+
+
+def view_of(match: Match) -> View:
+    """The camera that saw a real recording."""
+    kind = SENSORS[match.sensor]
+    K = intrinsics(match.focal, (kind.width - 1) / 2, match.horizon)
+    stage = Stage(match.near_m, match.far_m, 0.05, edge_of(K, kind.width))
+    centre = np.array([0.0, match.camera_m, 0.0])
+    return View(kind.width, kind.height, K, WORLD_TO_LEVEL_CAMERA, centre, stage)
 
 
 def typical(name: str) -> SensorParameters:
@@ -132,10 +136,10 @@ def typical(name: str) -> SensorParameters:
 def simulate_match(match: Match, seed: int, seconds: float) -> EventStream:
     """The events of one person, drawn by ``seed``, in the scene of a real recording."""
     rng, body, parameters = np.random.default_rng(seed), load_body(), typical(match.sensor)
-    view = match.view(rng)
+    view = view_of(match)
     betas = np.clip(rng.normal(size=10), -2.5, 2.5)
     outfit = dress(rng, body, betas)
-    motion = match.motion(rng, seconds, view, rest_shape(body, betas)[1])
+    motion = match.motion(rng, seconds, view.stage, rest_shape(body, betas)[1])
     person = Person(body, betas, outfit, motion, view)
     look = random_look(rng, view, outfit.albedo, parameters.threshold_on, flicker=False)
     renderer = Renderer(Scene(view, look, person, LENS_BLUR_PX), parameters, rng)
@@ -250,7 +254,35 @@ def compare(name: str, real_path: Path, seeds: int, to: Path) -> str:
 
 
 def draw_clone(folder: Path, to: Path) -> str:
-    raise NotImplementedError
+    """Draw the first recording's frames of constant count, a row a camera; what was drawn.
+
+    Raises:
+        InputError: the folder holds no recording, or one shorter than a frame.
+    """
+    path = next(iter(sorted((folder / "DVS_movies").rglob("*.aedat"))), None)
+    if path is None:
+        raise InputError(
+            folder,
+            "no DVS_movies/**/*.aedat",
+            "a clone of DHP19",
+            "Make one: scripts/simulate_dataset.py dhp19-tree FOLDER",
+        )
+    rows: list[Picture] = []
+    for channel in CHANNELS:
+        events = open_recording(path, camera=channel).read()
+        starts = np.linspace(0, len(events) - EVENTS_A_CAMERA, CLONE_MOMENTS).astype(int)
+        if starts[-1] < 0:
+            raise InputError(
+                path,
+                f"{len(events):,} events of view {channel}",
+                f"{EVENTS_A_CAMERA:,} at least",
+                "Simulate a longer recording (--duration).",
+            )
+        frames = [constant_count_frame(events.slice(i, i + EVENTS_A_CAMERA)) for i in starts]
+        tiles = [np.repeat(frame[..., None], 3, axis=2) for frame in frames]
+        rows += captioned(f"camera {channel}: {EVENTS_A_CAMERA:,} events a frame", tiles)
+    save(np.concatenate(rows), to / "clone.png")
+    return f"{path}: {to / 'clone.png'}"
 
 
 def save(image: Picture, path: Path) -> None:

@@ -120,7 +120,7 @@ def simulate(
     look = random_look(
         rng, view, albedo, parameters.threshold_on, shadow=config.shadow, flicker=config.flicker
     )
-    scene = Scene(view, look, source, float(rng.uniform(0.3, 1.5)))
+    scene = Scene(view, look, source, random_blur(rng))
     K_given = view.K if config.exact_focal else given_K(rng, view.K)
     renderer = Renderer(scene, parameters, rng)
     description: dict[str, object] = {
@@ -166,6 +166,11 @@ def make_motion(rng: Rng, config: SimulationConfig, view: View, body: Body, beta
     still, leaves = rng.uniform() < STILL_START, rng.uniform() < LEAVES
     plan = Plan(rng.uniform(1.0, 3.0) if still else 0.0, leaves, heading=config.heading)
     return random_motion(rng, config.duration_s, view.stage, plan, rest_joints=rest_joints)
+
+
+def random_blur(rng: Rng) -> float:
+    """Deviation of a lens's blur, pixels: 0.3 to 1.5, half of them below 0.55 (docs/realism.md)."""
+    return float(0.3 * 5 ** (rng.uniform() ** 1.4))
 
 
 def write_events(writer: DsecWriter, renderer: Renderer, samples: int) -> int:

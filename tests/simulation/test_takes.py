@@ -186,6 +186,18 @@ def test_bvh_gives_rotations_places_and_rate_back(bvh: Path, rest: Array) -> Non
     assert np.allclose(end, places[:, hand] + turns[:, hand] @ [0, 0, 0.1])
 
 
+def test_a_calibration_pose_before_the_movement_is_left_out(
+    tmp_path: Path, body: Body, rest: Array
+) -> None:
+    offsets = rest - rest[list(PARENTS)]
+    offsets[0] = 0
+    local, root = smooth_pose(30), np.full((30, 3), 0.9)
+    local[0] = np.eye(3)
+    begun = load_take(write_bvh(tmp_path / "begun.bvh", offsets, local, root), body)
+    without = load_take(write_bvh(tmp_path / "without.bvh", offsets, local[1:], root[1:]), body)
+    assert begun.rotations == pytest.approx(without.rotations, abs=1e-6)
+
+
 @pytest.mark.parametrize("width", [72, 156, 165])
 def test_amass_rotations_arrive_upright_with_hands_at_rest_unless_smpl_s(
     tmp_path: Path, body: Body, width: int

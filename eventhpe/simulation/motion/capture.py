@@ -14,6 +14,9 @@ from eventhpe.errors import InputError
 from eventhpe.simulation.motion.segments import Array
 
 RATES_HZ = (5.0, 2000.0)
+START_JUMP, START_FRAMES = np.deg2rad(2.5), 10
+"""Joints that turn more than this in the mean from the first frame to the second, and a third of
+it at most within so many frames, leave a calibration pose."""
 LARGEST = 1e6
 """No value of a motion file is larger, in whatever unit it is."""
 
@@ -58,6 +61,20 @@ class Capture:
             turns[:, joint] = turns[:, parent] @ self.rotations[:, joint]
             places[:, joint] = places[:, parent] + turns[:, parent] @ self.offsets[joint]
         return turns, places
+
+    def without_start_pose(self) -> "Capture":
+        """The same without the frames in which the body jumps from its first pose to the next.
+
+        Converters put a calibration pose before the movement, such as the T-pose that begins
+        BVH conversions of CMU's motions; some smooth the jump over a few frames.
+        """
+        first = torch.from_numpy(self.rotations[: START_FRAMES + 2])
+        steps = roma.rotmat_geodesic_distance(first[:-1], first[1:]).mean(dim=1).numpy()
+        calm = np.flatnonzero(steps < steps[:1] / 3)
+        if len(calm) == 0 or steps[0] < START_JUMP:
+            return self
+        begin = int(calm[0])
+        return replace(self, rotations=self.rotations[begin:], root=self.root[begin:])
 
     def resampled(self, rate_hz: float) -> "Capture":
         """The same movement at another rate, first frame kept.

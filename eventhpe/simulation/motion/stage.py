@@ -9,6 +9,9 @@ from eventhpe.simulation.motion.segments import RATE_HZ, Array, Segment
 
 Rng = np.random.Generator
 TURN_RATE = 2.4
+SPOT, HOMING = 0.6, 1.0
+"""Who exercises on the spot drifts no further than about so many metres: beyond, the feet slide
+back at ``HOMING`` of the excess a second."""
 MARGIN = 0.8
 """A pelvis this far (metres) beyond the image's edge takes the whole body out of the view."""
 
@@ -107,6 +110,7 @@ def find_way(
         leave: goes out of the view and comes back, when given.
     """
     x, z, goal_x, goal_z = entrance(rng, stage, yaw + float(segment.bearing[0]))
+    home_x, home_z = x, z
     n, rate, side, away = len(segment), 0.0, 0.0, leave.away if leave else 0
     places, headings = np.empty((n, 2)), np.empty(n)
     # Plain floats: numpy's scalars would make this loop ten times slower.
@@ -136,4 +140,9 @@ def find_way(
         yaw += spin / RATE_HZ
         c, s = math.cos(yaw) / RATE_HZ, math.sin(yaw) / RATE_HZ
         x, z = x + c * sideways + s * forward, z - s * sideways + c * forward
+        if travel > 0.5:
+            home_x, home_z = x, z
+        astray = math.hypot(x - home_x, z - home_z)
+        back = HOMING / RATE_HZ * max(astray - SPOT, 0.0) / max(astray, SPOT)
+        x, z = x + back * (home_x - x), z + back * (home_z - z)
     return places, headings

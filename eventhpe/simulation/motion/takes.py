@@ -122,7 +122,7 @@ def load_pose(
     path = Path(path)
     capture, betas = _read(path, body, rate_hz, skeleton)
     joints = find_joints(path, capture.names, joint_map)
-    return retarget(capture.resampled(RATE_HZ), joints, body, betas, up), betas
+    return retarget(capture.without_start_pose().resampled(RATE_HZ), joints, body, betas, up), betas
 
 
 def placed(motion: Motion, x: float, z: float, turn: float) -> Motion:
