@@ -64,6 +64,7 @@ class Preset:
         mocap: share driven by motion capture.
         bodies: number of different people, 0 for a new one each time.
         truncated, shadow, flicker, empty: shares of the recordings; the rest has none.
+        dhp19: share of the DAVIS346's recordings that one of DHP19's cameras makes.
         exact_focal: the camera given to the network is the true one.
         split: which clips of `MOCAP`.
     """
@@ -80,6 +81,7 @@ class Preset:
     empty: float
     exact_focal: bool
     split: str
+    dhp19: float = 0.0
 
 
 _BENCHMARK_SENSORS = {"dvs128": 0.15, "davis346": 0.55, "gen3-vga": 0.20, "gen4-hd": 0.10}
@@ -87,9 +89,10 @@ _TRAIN_SENSORS = {
     "dvs128": 0.24,
     "davis240": 0.12,
     "dvxplorer": 0.08,
-    "davis346": 0.44,
+    "davis346": 0.43,
     "gen3-vga": 0.10,
     "gen4-hd": 0.02,
+    "celex5": 0.01,
 }
 
 PRESETS = {
@@ -120,6 +123,7 @@ PRESETS = {
         empty=0.1,
         exact_focal=False,
         split="train",
+        dhp19=0.2,
     ),
     "val": Preset(
         family=3,
@@ -171,13 +175,15 @@ def plan(name: str, mocap: Path | None) -> list[Job]:
     n = preset.recordings
     sensors = rng.permutation(np.repeat(*_counts(preset.sensors, n)))
     subset = rng.permutation(_flags(preset.mocap, n))
-    empty = rng.permutation(_flags(preset.empty, n)) & ~subset
+    empty = np.zeros(n, bool)
+    empty[rng.permutation(np.flatnonzero(~subset))[: round(preset.empty * n)]] = True
     cut = rng.permutation(np.arange(n) < round(preset.truncated * n))
     close: tuple[Framing, Framing] = ("knees_up", "head_and_shoulders")
     effect = rng.permutation(n)
     shadow = effect < round(preset.shadow * n)
     flicker = effect >= n - round(preset.flicker * n)
     heading = rng.permutation(n) * 2 * np.pi / n
+    dhp19 = rng.permutation(_flags(preset.dhp19, n)) & ~cut
     takes = _takes(preset.split, mocap) if preset.mocap and mocap else []
     jobs = []
     for i in range(n):
@@ -188,6 +194,7 @@ def plan(name: str, mocap: Path | None) -> list[Job]:
             duration_s=preset.duration_s,
             sensor=str(sensors[i]),
             person=not empty[i],
+            dhp19_camera=bool(sensors[i] == "davis346" and dhp19[i]),
             framing=close[i % 2] if cut[i] else "whole",
             shadow=bool(shadow[i]),
             flicker=bool(flicker[i]),

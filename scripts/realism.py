@@ -3,8 +3,7 @@
 ``python -m scripts.realism --walker REAL`` simulates the DVS128 recording of a person who walks
 away from the camera, ``--turning REAL`` the DVXplorer's of a head and shoulders that turn. Each is
 made several times, with another person, dress, gait, light and room every time, by one camera in
-the middle of its kind's ranges: nothing is tuned to the recording. ``--clone FOLDER`` draws the
-frames of constant event count of a clone of DHP19 (`scripts.simulate_dataset`).
+the middle of its kind's ranges: nothing is tuned to the recording (docs/realism.md).
 """
 
 import argparse
@@ -18,8 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets.constant_count import EVENTS_A_CAMERA, constant_count_frame
-from datasets.dhp19_layout import CHANNELS
 from eventhpe.body import load_body
 from eventhpe.errors import InputError
 from eventhpe.events.recording import open_recording
@@ -47,7 +44,7 @@ Array = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
 COUNTS = (1000, 3000)
-MOMENTS, CLONE_MOMENTS = 7, 4
+MOMENTS = 7
 CAPTION = 22
 SEEDS = 6
 TYPICAL_DRAWS = 201
@@ -253,39 +250,8 @@ def compare(name: str, real_path: Path, seeds: int, to: Path) -> str:
     return text
 
 
-def draw_clone(folder: Path, to: Path) -> str:
-    """Draw the first recording's frames of constant count, a row a camera; what was drawn.
-
-    Raises:
-        InputError: the folder holds no recording, or one shorter than a frame.
-    """
-    path = next(iter(sorted((folder / "DVS_movies").rglob("*.aedat"))), None)
-    if path is None:
-        raise InputError(
-            folder,
-            "no DVS_movies/**/*.aedat",
-            "a clone of DHP19",
-            "Make one: scripts/simulate_dataset.py dhp19-tree FOLDER",
-        )
-    rows: list[Picture] = []
-    for channel in CHANNELS:
-        events = open_recording(path, camera=channel).read()
-        starts = np.linspace(0, len(events) - EVENTS_A_CAMERA, CLONE_MOMENTS).astype(int)
-        if starts[-1] < 0:
-            raise InputError(
-                path,
-                f"{len(events):,} events of view {channel}",
-                f"{EVENTS_A_CAMERA:,} at least",
-                "Simulate a longer recording (--duration).",
-            )
-        frames = [constant_count_frame(events.slice(i, i + EVENTS_A_CAMERA)) for i in starts]
-        tiles = [np.repeat(frame[..., None], 3, axis=2) for frame in frames]
-        rows += captioned(f"camera {channel}: {EVENTS_A_CAMERA:,} events a frame", tiles)
-    save(np.concatenate(rows), to / "clone.png")
-    return f"{path}: {to / 'clone.png'}"
-
-
 def save(image: Picture, path: Path) -> None:
+    """Write a PNG."""
     with atomic_path(path) as partial:
         Image.fromarray(image).save(partial, format="png")
 
@@ -295,13 +261,10 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--walker", type=Path, metavar="REAL", help="the DVS128 recording")
     what.add_argument("--turning", type=Path, metavar="REAL", help="the DVXplorer recording")
-    what.add_argument("--clone", type=Path, metavar="FOLDER", help="clone of DHP19")
     parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="persons simulated")
     parser.add_argument("--out", type=Path, default=Path("out/realism"), help="for the picture")
     options = parser.parse_args()
     try:
-        if options.clone:
-            print(draw_clone(options.clone, options.out))
         for name in MATCHES:
             if real := getattr(options, name):
                 print(compare(name, real, options.seeds, options.out))

@@ -27,10 +27,17 @@ from eventhpe.simulation.scene.look import MeshSource, random_look
 from eventhpe.simulation.scene.outfit import rest_shape
 from eventhpe.simulation.scene.people import Person
 from eventhpe.simulation.scene.scene import Scene
-from eventhpe.simulation.scene.views import Framing, View, given_K, random_view
+from eventhpe.simulation.scene.views import (
+    Framing,
+    View,
+    dhp19_view,
+    given_K,
+    mmhpsd_view,
+    random_view,
+)
 from eventhpe.simulation.scene.wardrobe import dress
 from eventhpe.simulation.sensor import NO_SURFACE, SensorParameters
-from eventhpe.simulation.sensors import SENSORS
+from eventhpe.simulation.sensors import SENSORS, SensorKind
 
 SIMULATOR_VERSION = 3
 Rng = np.random.Generator
@@ -52,7 +59,8 @@ class SimulationConfig:
         person: whether there is a person; without one other things move, or nothing.
         motion: a name in `eventhpe.simulation.motion.registry.MOTIONS` for the whole recording.
         take: a take of a motion file on the simulation's body, which the person follows instead.
-        framing: how much of a standing person is in the image.
+        dhp19_camera: view it from one of DHP19's cameras; the sensor must be a DAVIS346.
+        framing: how much of a standing person is in the image, where the camera is drawn.
         shadow, flicker: whether there is a cast shadow; a lamp on the mains.
         heading: radians the motion is turned about the vertical; 0 first faces away.
         person_seed: of the person's shape, so that one person can appear in several recordings.
@@ -65,6 +73,7 @@ class SimulationConfig:
     person: bool = True
     motion: str | None = None
     take: Take | None = None
+    dhp19_camera: bool = False
     framing: Framing = "whole"
     shadow: bool | None = None
     flicker: bool | None = None
@@ -96,7 +105,7 @@ def simulate(
     """
     rng = np.random.default_rng(seed)
     sensor = SENSORS[config.sensor or str(rng.choice(list(SENSORS)))]
-    view = random_view(rng, (sensor.width, sensor.height), config.framing)
+    view = make_view(rng, config, sensor)
     parameters = config.parameters or sensor.draw(rng)
     samples = round(config.duration_s * RATE_HZ) + 1
     person: Person | None = None
@@ -146,6 +155,15 @@ def simulate(
         description["num_events"] = write_events(writer, renderer, samples)
         write_truth(writer.file, scene, person, samples, body, K_given, description)
     return description
+
+
+def make_view(rng: Rng, config: SimulationConfig, sensor: SensorKind) -> View:
+    """One of DHP19's four cameras, MMHPSD's for a CeleX-V, or any."""
+    if config.dhp19_camera:
+        return dhp19_view(int(rng.integers(4)))
+    if sensor.name == "celex5":
+        return mmhpsd_view(rng)
+    return random_view(rng, (sensor.width, sensor.height), config.framing)
 
 
 def make_motion(rng: Rng, config: SimulationConfig, view: View, body: Body, betas: Array) -> Motion:

@@ -1,10 +1,13 @@
 """Measures of event streams whose answers are known."""
 
 import itertools
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
+from eventhpe.body import load_body
+from eventhpe.errors import InputError
 from eventhpe.events.stream import EventStream
 from eventhpe.simulation.realism import (
     fired,
@@ -14,7 +17,19 @@ from eventhpe.simulation.realism import (
     stream_statistics,
     thickness,
 )
-from scripts.realism import picture, simulate_walker, table, walk_away
+from eventhpe.simulation.scene.outfit import rest_shape
+from eventhpe.simulation.sensors import SENSORS
+from eventhpe.simulation.simulate import random_blur
+from scripts.realism import (
+    LENS_BLUR_PX,
+    MATCHES,
+    picture,
+    simulate_match,
+    table,
+    typical,
+    view_of,
+    walk_away,
+)
 
 SIDE = 64
 
@@ -171,12 +186,32 @@ def test_an_empty_span_has_no_shares_and_a_short_one_is_refused() -> None:
 def test_the_table_of_a_stream_and_itself_has_ratios_of_one() -> None:
     rows = [row for k in range(100) for row in bar(10_000 * k, 10_000, 1)]
     events = stream(rows)
-    lines = [line.split("|") for line in table(events, events, [32, 10_000]).splitlines()[2:]]
-    assert {line[4].strip() for line in lines} <= {"1.00", "nan"}
-    values = {line[1].strip(): line[2].strip() for line in lines}
-    assert values["events_per_s"] == "1600"
-    assert values["thickness at 32 events a frame"] == "1"
+    text = table(events, [events, events], [32, 10_000])
+    lines = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()[2:]]
+    assert {line[5] for line in lines} <= {"1.00", "nan"}
+    values = {line[1]: line[2:5] for line in lines}
+    assert values["events/s"] == ["1.6e+03", "1.6e+03", "1.6e+03 to 1.6e+03"]
+    assert values["32 events: thickness, px"] == ["1", "1", "1 to 1"]
     assert not any("10,000" in name for name in values)
+
+
+def test_the_table_tells_mean_and_range_of_the_simulated() -> None:
+    real, few, many = (
+        stream([row for k in range(n) for row in bar(1_000_000 // n * k, 1, 1)])
+        for n in (40, 20, 100)
+    )
+    line = table(real, [few, many], []).splitlines()[2]
+    # Rates over each stream's own length: from its first to its last event.
+    rates = [len(e) / (int(e.t[-1]) // 50_000 * 50_000) * 1e6 for e in (few, many)]
+    ends = [float(end) for end in line.split("|")[4].split(" to ")]
+    assert ends == pytest.approx(rates, rel=0.15)
+    assert float(line.split("|")[3]) == pytest.approx(np.mean(ends), rel=0.01)
+
+
+def test_a_stream_too_short_to_measure_is_refused() -> None:
+    short = stream(bar(0, 1_000, 10))
+    with pytest.raises(InputError, match="a longer one"):
+        table(short, [short], [])
 
 
 def test_the_picture_shows_equal_counts_side_by_side() -> None:
@@ -188,15 +223,38 @@ def test_the_picture_shows_equal_counts_side_by_side() -> None:
     assert len(np.unique(rows[0][30:].reshape(-1, 3), axis=0)) in (2, 3)
 
 
+def test_the_typical_camera_and_lens_are_in_the_middle_of_their_ranges() -> None:
+    rng = np.random.default_rng(5)
+    draws = [SENSORS["dvs128"].draw(rng) for _ in range(400)]
+    for field in fields(draws[0]):
+        values = np.array([getattr(draw, field.name) for draw in draws])
+        assert np.quantile(values, 0.4) <= getattr(typical("dvs128"), field.name)
+        assert np.quantile(values, 0.6) >= getattr(typical("dvs128"), field.name)
+    blurs = [random_blur(rng) for _ in range(400)]
+    assert np.quantile(blurs, 0.4) < LENS_BLUR_PX < np.quantile(blurs, 0.6)
+
+
 def test_the_simulated_walker_goes_straight_away_and_shrinks() -> None:
-    motion = walk_away(np.random.default_rng(0), 2.0)
+    match = MATCHES["walker"]
+    joints = rest_shape(load_body(), np.zeros(10))[1]
+    motion = walk_away(np.random.default_rng(0), 2.0, view_of(match).stage, joints)
     path = motion.translation
-    assert np.polyfit(np.arange(len(path)) / 100, path[:, 2], 1)[0] == pytest.approx(1.15, rel=0.1)
+    assert len(path) >= 201
+    assert path[0, 2] == pytest.approx(match.near_m)
+    assert path[-1, 2] - path[0, 2] > 1.0
     assert np.ptp(path[:, 0]) < 0.25
     # The back is turned to the camera throughout.
     assert (motion.rotations[:, 0, 2, 2] > 0.8).all()
-    events = simulate_walker(0, 0.3)
+    events = simulate_match(match, 0, 0.3)
     active = np.argwhere(moving(fired(events)))
     top, bottom = active[:, 0].min(), active[:, 0].max()
     assert 0 < top < 30
     assert 100 < bottom < 127
+
+
+def test_the_simulated_head_is_as_large_as_the_real_one() -> None:
+    events = simulate_match(MATCHES["turning"], 0, 0.3)
+    active = np.argwhere(moving(fired(events)))
+    assert 0 < active[:, 0].min() < 75
+    # The trunk goes on below the image.
+    assert active[:, 0].max() == 239
