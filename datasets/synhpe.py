@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from eventhpe.errors import InputError
+from eventhpe.files import atomic_path
 from eventhpe.simulation.scene.views import Framing
 from eventhpe.simulation.simulate import SIMULATOR_VERSION, SimulationConfig
 
@@ -156,7 +157,7 @@ PRESETS = {
 }
 
 
-def plan(name: str, mocap: Path | None) -> list[Job]:
+def plan(name: str, mocap: Path | None, check: bool = True) -> list[Job]:
     """The recordings of a preset.
 
     Properties are dealt out in exact shares and shuffled, each by a draw of its own, so that
@@ -166,6 +167,7 @@ def plan(name: str, mocap: Path | None) -> list[Job]:
         name: of the preset.
         mocap: folder searched for the CMU clips; without it, what they would drive is left out
             of the benchmark, and becomes procedural in the other sets.
+        check: whether the clips must be those of the frozen benchmark.
 
     Raises:
         InputError: a clip is missing in the folder, or not the one that the benchmark names.
@@ -184,7 +186,7 @@ def plan(name: str, mocap: Path | None) -> list[Job]:
     flicker = effect >= n - round(preset.flicker * n)
     heading = rng.permutation(n) * 2 * np.pi / n
     dhp19 = rng.permutation(_flags(preset.dhp19, n)) & ~cut
-    takes = _takes(preset.split, mocap) if preset.mocap and mocap else []
+    takes = _takes(preset.split, mocap, check) if preset.mocap and mocap else []
     jobs = []
     for i in range(n):
         if subset[i] and not takes and preset.bodies:
@@ -219,7 +221,7 @@ def _flags(share: float, n: int) -> np.ndarray:
     return np.arange(n) < round(share * n)
 
 
-def _takes(split: str, folder: Path) -> list[Path]:
+def _takes(split: str, folder: Path, check: bool = True) -> list[Path]:
     found = {path.name: path for path in sorted(folder.rglob("*")) if path.is_file()}
     missing = [name for name in MOCAP[split] if name not in found]
     if missing:
@@ -229,7 +231,7 @@ def _takes(split: str, folder: Path) -> list[Path]:
             f"the CMU motion capture clips {', '.join(MOCAP[split])} and their .asf files",
             "Get them from mocap.cs.cmu.edu, or leave --mocap out.",
         )
-    if split != "train" and FROZEN.exists():
+    if check and split != "train":
         _check_digests([found[name] for name in MOCAP[split]])
     return [found[name] for name in MOCAP[split]]
 
@@ -266,16 +268,14 @@ def check_frozen(name: str, entries: Sequence[dict[str, object]]) -> list[str]:
     return differing
 
 
-def freeze(mocap: Path, manifests: Sequence[Path]) -> dict[str, object]:
-    """The content of ``synhpe-v1.json`` from made sets: for the one who makes a new version."""
-    counts = {}
-    for manifest in manifests:
-        for entry in json.loads(manifest.read_text())["recordings"]:
-            counts[entry["name"]] = entry["num_events"]
-    clips = [path for split in ("val", "test") for path in _takes(split, mocap)]
-    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in clips}
-    return {
-        "simulator_version": SIMULATOR_VERSION,
-        "mocap_sha256": digests,
-        "num_events": counts,
-    }
+def freeze(name: str, entries: Sequence[dict[str, object]], mocap: Path) -> None:
+    """Make a set part of the frozen benchmark: for a new version of it, `val` and `test` whole."""
+    known = json.loads(FROZEN.read_text()) if FROZEN.exists() else {}
+    if known.get("simulator_version") != SIMULATOR_VERSION:
+        known = {"simulator_version": SIMULATOR_VERSION, "mocap_sha256": {}, "num_events": {}}
+    for path in _takes(name, mocap, check=False):
+        known["mocap_sha256"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    for entry in entries:
+        known["num_events"][str(entry["name"])] = entry["num_events"]
+    with atomic_path(FROZEN) as partial:
+        partial.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")

@@ -2,11 +2,15 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from eventhpe.errors import InputError
+
+RESERVE = 32 << 20
+"""Bytes that stay free on a disk: what HDF5 holds in its caches, and what closing a file needs."""
 
 
 @contextmanager
@@ -37,6 +41,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def ensure_writable(path: str | Path) -> None:
     """Raise at once what `atomic_path` would raise for ``path`` after hours of work."""
     _begin(Path(path)).unlink()
+
+
+def require_room(path: Path, size: int) -> None:
+    """Raise what a full disk raises unless ``size`` bytes and `RESERVE` fit beside ``path``.
+
+    HDF5 cannot be trusted to meet a full disk: it loses errors, and may crash as it closes a file
+    that it could not write. So whoever writes one asks before.
+
+    Raises:
+        OSError: ENOSPC; `atomic_path` tells the user.
+    """
+    if shutil.disk_usage(path.parent).free < size + RESERVE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _begin(path: Path) -> Path:

@@ -46,6 +46,7 @@ def export(run: Path, out: Path) -> Card:
         training={
             "command": f"scripts/train_{name}.py fit --config scripts/configs/{name}/small.yaml",
             "data": f"scripts/simulate_dataset.py train, into {data['root']}",
+            "begun_with": config["init"],
             "steps": int(checkpoint["global_step"]),
             "validation": _validation(checkpoint),
         },

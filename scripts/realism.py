@@ -3,7 +3,7 @@
 ``python -m scripts.realism --walker REAL`` simulates the DVS128 recording of a person who walks
 away from the camera, ``--turning REAL`` the DVXplorer's of a head and shoulders that turn. Each is
 made several times, with another person, dress, gait, light and room every time, by one camera in
-the middle of its kind's ranges: nothing is tuned to the recording (docs/realism.md).
+the middle of its kind's ranges (docs/realism.md says what those ranges know of the recordings).
 """
 
 import argparse
@@ -149,15 +149,8 @@ def measures(events: EventStream, counts: Sequence[int]) -> dict[str, float]:
     """Every statistic by its caption; those of frames that the stream does not fill are left out.
 
     Raises:
-        InputError: the stream is shorter than one window.
+        ValueError: the stream is shorter than one window.
     """
-    if len(events) == 0 or int(events.t[-1]) + 1 - int(events.t[0]) < WINDOW_US:
-        raise InputError(
-            "recording",
-            f"{len(events):,} events in less than {WINDOW_US // 1000} ms",
-            "a longer one",
-            "Give another recording.",
-        )
     s = stream_statistics(events, int(events.t[0]), int(events.t[-1]) + 1)
     found = {
         "events/s": s.events_per_s,
@@ -189,7 +182,7 @@ def table(real: EventStream, simulated: Sequence[EventStream], counts: Sequence[
     """A Markdown table: statistic, real, mean and range of the simulated ones, mean over real.
 
     Raises:
-        InputError: a stream is shorter than one window.
+        ValueError: a stream is shorter than one window.
     """
     lines = ["| statistic | real | simulated, mean | range | ratio |", "|---|---|---|---|---|"]
     columns = [measures(events, counts) for events in simulated]
@@ -230,19 +223,24 @@ def captioned(text: str, tiles: Sequence[Picture]) -> list[Picture]:
 
 
 def compare(name: str, real_path: Path, seeds: int, to: Path) -> str:
-    """Simulate the match of a real recording, draw it into the folder ``to``; the table."""
+    """Simulate the match of a real recording, draw it into the folder ``to``; the table.
+
+    Raises:
+        InputError: another sensor's recording, or one shorter than two windows; no seeds.
+    """
     match = MATCHES[name]
     real = open_recording(real_path).read(*(match.span_us or (None, None)))
     size = SENSORS[match.sensor].width, SENSORS[match.sensor].height
+    remedy = f"Give the recording that --{name} is about."
     if (real.width, real.height) != size:
-        raise InputError(
-            real_path,
-            f"{real.width}x{real.height} pixels",
-            f"{size[0]}x{size[1]}, as {match.sensor} has",
-            f"Give the recording that --{name} is about.",
-        )
-    # Whole windows of the statistics, and whole samples of the motion.
-    seconds = WINDOW_US * 1e-6 * math.ceil(int(np.ptp(real.t)) / WINDOW_US) if len(real) else 0.0
+        wanted = f"{size[0]}x{size[1]}, as {match.sensor} has"
+        raise InputError(real_path, f"{real.width}x{real.height} pixels", wanted, remedy)
+    windows = (int(real.t[-1] - real.t[0]) if len(real) else 0) // WINDOW_US + 1
+    if windows < 2:
+        raise InputError(real_path, f"{len(real):,} events in no time", "100 ms of events", remedy)
+    if seeds < 1:
+        raise InputError("--seeds", str(seeds), "1 or more", "Mend it.")
+    seconds = windows * WINDOW_US * 1e-6
     simulated = [simulate_match(match, seed, seconds) for seed in range(seeds)]
     text = table(real, simulated, COUNTS)
     shown = {"real": real} | {f"simulated, seed {i}": e for i, e in enumerate(simulated[:2])}

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from datasets.synhpe import PRESETS, Job, check_frozen, plan
+from datasets.synhpe import PRESETS, Job, check_frozen, freeze, plan
 from eventhpe.body.loading import load_body
 from eventhpe.errors import InputError
 from eventhpe.files import atomic_path
@@ -64,9 +64,9 @@ def run_all(work: Sequence[Callable[[], dict[str, object]]], workers: int) -> li
     return results
 
 
-def make_set(name: str, out: Path, workers: int, mocap: Path | None) -> int:
+def make_set(name: str, out: Path, workers: int, mocap: Path | None, new: bool) -> int:
     """Make a preset of `datasets.synhpe` and its manifest; returns the exit code."""
-    jobs = plan(name, mocap)
+    jobs = plan(name, mocap, check=not new)
     entries = run_all([partial(make_one, out, job) for job in jobs], workers)
     entries.sort(key=lambda entry: str(entry["file"]))
     manifest = {
@@ -77,6 +77,8 @@ def make_set(name: str, out: Path, workers: int, mocap: Path | None) -> int:
     }
     with atomic_path(out / "manifest.json") as partial_path:
         partial_path.write_text(json.dumps(manifest, indent=1))
+    if new and mocap and name in ("val", "test"):
+        freeze(name, entries, mocap)
     differing = check_frozen(name, entries)
     if differing:
         print(f"not synhpe-v1: {len(differing)} of {len(entries)} differ: {', '.join(differing)}")
@@ -109,6 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="folder with the CMU clips (docs/benchmark.md)",
     )
+    parser.add_argument(
+        "--freeze", action="store_true", help="declare what val or test gives the new benchmark"
+    )
     tree = parser.add_argument_group("dhp19-tree")
     tree.add_argument("--subjects", type=int, default=17, metavar="N", help="S1 to SN")
     tree.add_argument("--movements", type=int, default=33, metavar="N", help="the first N of 33")
@@ -119,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return make_tree(
                 asked.out, asked.workers, asked.subjects, asked.movements, asked.duration
             )
-        return make_set(asked.preset, asked.out, asked.workers, asked.mocap)
+        return make_set(asked.preset, asked.out, asked.workers, asked.mocap, asked.freeze)
     except InputError as error:
         print(f"simulate_dataset: error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT

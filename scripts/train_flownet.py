@@ -3,14 +3,13 @@
 Stop it with Ctrl-C at any time; continue with ``--ckpt_path RUN/checkpoints/last.ckpt``.
 """
 
-from lightning.pytorch.cli import LightningCLI
-
 from datasets.modules import FlowData
+from eventhpe.training import TrainingCLI
 from flownet.training import FlowTraining
 
 
 def main() -> None:
-    LightningCLI(FlowTraining, FlowData, save_config_kwargs={"overwrite": True})
+    TrainingCLI("flownet", FlowTraining, FlowData)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 Stop it with Ctrl-C at any time; continue with ``--ckpt_path RUN/checkpoints/last.ckpt``.
 """
 
-from lightning.pytorch.cli import LightningCLI
-
 from datasets.modules import PoseData
+from eventhpe.training import TrainingCLI
 from shapenet.training import ShapeTraining
 
 
 def main() -> None:
-    LightningCLI(ShapeTraining, PoseData, save_config_kwargs={"overwrite": True})
+    TrainingCLI("shapenet", ShapeTraining, PoseData)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from eventhpe.body import load_body
 from eventhpe.camera import decode_translation, encode_translation
 from eventhpe.schedule import cosine_cycle
 from shapenet import losses
-from shapenet.model import ShapeNet, ShapeNetOutput
+from shapenet.model import ShapeNet, ShapeNetOutput, upright_rotations
 
 Batch = dict[str, Tensor]
 NEAREST_M = 0.3  # depths under it are projected from there: no division by nearly zero
@@ -72,10 +72,12 @@ class ShapeTraining(LightningModule):
         self.loss_weights = {**WEIGHTS, **(loss_weights or {})}
 
     def setup(self, stage: str) -> None:
-        # The mean pose belongs to the data; a resumed network keeps the one it was begun with.
+        # The mean pose belongs to the data; a trained network keeps the one it was begun with.
         data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and data is not None and self.trainer.ckpt_path is None:
-            self.network.mean_rotations.copy_(data.mean_rotations())
+        mean = self.network.mean_rotations
+        untrained = torch.equal(mean.cpu(), upright_rotations())
+        if stage == "fit" and data is not None and untrained:
+            mean.copy_(data.mean_rotations())
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         terms, _ = self._terms(batch)

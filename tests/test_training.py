@@ -62,3 +62,10 @@ def test_train_resume_export(stage, dataset, tmp_path, untrained_cards):
     state, again = load_weights(tmp_path / "card.json", stage)
     assert again.sha256 == card.sha256
     assert all(value.isfinite().all() for value in state.values())
+    # Begun with these weights and not moved, another run ends with them.
+    still = (f"--init={tmp_path / 'card.json'}", "--model.learning_rate=0")
+    kept = fit(stage, dataset, tmp_path / "still", *more, steps, "--trainer.max_steps=2", *still)
+    after = torch.load(kept / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    for key, value in state.items():
+        if key.endswith("conv.weight") or key == "mean_rotations":
+            assert torch.equal(after[f"network.{key}"], value)

@@ -2,12 +2,15 @@
 
 import itertools
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from eventhpe.body import load_body
 from eventhpe.errors import InputError
+from eventhpe.events.formats.dsec_writer import DsecWriter
 from eventhpe.events.stream import EventStream
 from eventhpe.simulation.realism import (
     fired,
@@ -20,9 +23,11 @@ from eventhpe.simulation.realism import (
 from eventhpe.simulation.scene.outfit import rest_shape
 from eventhpe.simulation.sensors import SENSORS
 from eventhpe.simulation.simulate import random_blur
+from scripts.clone_frames import cleaned, draw_clone
 from scripts.realism import (
     LENS_BLUR_PX,
     MATCHES,
+    compare,
     picture,
     simulate_match,
     table,
@@ -208,10 +213,26 @@ def test_the_table_tells_mean_and_range_of_the_simulated() -> None:
     assert float(line.split("|")[3]) == pytest.approx(np.mean(ends), rel=0.01)
 
 
-def test_a_stream_too_short_to_measure_is_refused() -> None:
-    short = stream(bar(0, 1_000, 10))
-    with pytest.raises(InputError, match="a longer one"):
-        table(short, [short], [])
+def test_a_recording_that_is_not_the_one_meant_is_refused(tmp_path: Path) -> None:
+    path, kind = tmp_path / "real.h5", SENSORS["dvs128"]
+    for side, rows, seeds, expected in (
+        (SIDE, bar(1_000_000, 10_000, 20), 1, "128x128, as dvs128 has"),
+        (kind.width, bar(1_000_000, 1_000, 20), 1, "100 ms of events"),
+        (kind.width, bar(1_000_000, 10_000, 20), 0, "1 or more"),
+    ):
+        with DsecWriter(path, side, side) as writer:
+            writer.append(stream(rows, side))
+        with pytest.raises(InputError, match=expected):
+            compare("walker", path, seeds, tmp_path)
+
+
+def test_a_match_ends_in_a_table_and_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "real.h5"
+    with DsecWriter(path, 128, 128) as writer:
+        writer.append(stream(bar(1_000_000, 10_000, 20), 128))
+    assert "| moving pixels (of 50 ms) | 16 |" in compare("walker", path, 1, tmp_path)
+    with Image.open(tmp_path / "walker.png") as image:
+        assert image.width == 7 * 128 * 2
 
 
 def test_the_picture_shows_equal_counts_side_by_side() -> None:
@@ -258,3 +279,19 @@ def test_the_simulated_head_is_as_large_as_the_real_one() -> None:
     assert 0 < active[:, 0].min() < 75
     # The trunk goes on below the image.
     assert active[:, 0].max() == 239
+
+
+def test_clone_frames_show_no_lone_event_and_no_infrared_lamp() -> None:
+    person = [(t, x, 50, 1) for t in range(100_000, 300_000, 1_000) for x in (200, 201)]
+    lamp = [(t, x, 130, 1) for t in range(100_000, 300_000, 1_000) for x in (100, 101)]
+    lone, hot = [(150_000, 20, 20, 1)], [(t, 30, 30, 0) for t in range(100_000, 120_000)]
+    beside_hot = [(150_000, 31, 30, 1)]
+    rows = np.array(sorted(person + lamp + lone + hot + beside_hot), np.int64)
+    events = EventStream.from_arrays(rows[:, 1], rows[:, 2], rows[:, 0], rows[:, 3], 346, 260)
+    for channel, seen in ((0, {50, 130}), (2, {50})):
+        assert set(cleaned(events, channel).y.tolist()) == seen
+
+
+def test_clone_frames_need_a_clone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a clone of DHP19"):
+        draw_clone(tmp_path, tmp_path / "clone.png")

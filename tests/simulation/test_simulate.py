@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 
@@ -294,6 +295,21 @@ def test_a_person_that_is_never_seen_is_refused(
     with pytest.raises(InputError, match=r"wave.*never sees"):
         simulate(config, tmp_path / "x.h5", 0, body)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(
+    body: Body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = iter([10**12, 0])  # room for the first second, none for the next
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(next(free)))
+    config = SimulationConfig(duration_s=2.5, sensor="dvs128", motion="wave")
+    out = tmp_path / "x.h5"
+    out.write_text("what stood here before")
+    with pytest.raises(InputError, match=r"x\.h5.*full disk"):
+        simulate(config, out, 0, body)
+    assert out.read_text() == "what stood here before"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
 
 
 def test_a_file_without_truth_is_refused_by_name(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventhpe.events.stream import EventStream
+from eventhpe.files import require_room
 
 _CHUNK = 1 << 16
 
@@ -28,6 +29,7 @@ class DsecWriter:
     """
 
     def __init__(self, path: str | Path, width: int, height: int, t_origin: int = 0) -> None:
+        self._path = Path(path)
         self.width, self.height = width, height
         self.num_events = 0
         self._last_t = 0
@@ -53,6 +55,7 @@ class DsecWriter:
 
         Raises:
             ValueError: another sensor size, negative times, or a step back in time.
+        OSError: the disk is full.
         """
         if (events.width, events.height) != (self.width, self.height):
             raise ValueError(
@@ -65,6 +68,7 @@ class DsecWriter:
                 f"times from {events.t[0]} us step back (before {self._last_t} us, the end of "
                 "what is written, or within the block)"
             )
+        require_room(self._path, 13 * len(events))
         stop = self.num_events + len(events)
         for name in "xytp":
             dataset = self.file[f"events/{name}"]
