@@ -2,12 +2,14 @@
 
 import os
 
+import imageio.v3
 import numpy as np
 import pytest
 
 from eventhpe.cli import main
 from eventhpe.events.recording import open_recording
 from eventhpe.sequence import MotionSequence
+from eventhpe.simulation.truth import SimulatedTruth
 
 
 @pytest.fixture
@@ -141,3 +143,56 @@ def test_a_camera_of_another_size_is_refused(simulated_recording, weights, tmp_p
     arguments = ["infer", str(simulated_recording), "--out", str(tmp_path), *weights]
     assert main([*arguments, "--camera", str(camera)]) == 2
     assert "346x260" in capsys.readouterr().err
+
+
+def test_simulate_makes_a_recording_with_truth(tmp_path, capsys):
+    out = tmp_path / "wave.h5"
+    assert main(["simulate", "--motion", "wave", "--out", str(out), "--duration", "0.3"]) == 0
+    truth = SimulatedTruth.load(out)
+    recording = open_recording(out)
+    assert (recording.width, recording.height) == (346, 260)
+    assert f"{recording.num_events:,} events" in capsys.readouterr().out
+    assert truth.description["motion"] == ["wave"]
+
+
+def test_simulate_follows_a_motion_file(shared_data, tmp_path):
+    take = shared_data / "motion" / "cmu_amc" / "02_01.amc"
+    out = tmp_path / "take.h5"
+    arguments = ["simulate", "--motion", str(take), "--out", str(out), "--sensor", "dvs128"]
+    assert main([*arguments, "--duration", "0.3"]) == 0
+    assert SimulatedTruth.load(out).description["motion"][0].startswith("02_01")
+
+
+def test_simulate_turns_a_video_into_events(tmp_path):
+    video, out = tmp_path / "square.mp4", tmp_path / "video.h5"
+    frames = np.zeros((8, 64, 64, 3), np.uint8)
+    for k in range(8):
+        frames[k, 20:40, 10 + 3 * k : 30 + 3 * k] = 220
+    imageio.v3.imwrite(video, frames, fps=30, codec="libx264")
+    arguments = ["simulate", "--video", str(video), "--out", str(out), "--sensor", "dvs128"]
+    assert main(arguments) == 0
+    events = open_recording(out).read(0, 250_000)
+    # The square moves right over rows 40 to 80 of 128: that is where most events are.
+    assert ((events.y > 35) & (events.y < 85)).mean() > 0.6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--motion", "flying"], "one of walk"),
+        (["--motion", "{tmp}/absent.bvh"], "absent.bvh"),
+        (["--motion", "{tmp}/cut.bvh"], "cut.bvh"),
+        (["--motion", "{tmp}/rateless.npz"], "rate"),
+        (["--motion", "walk", "--sensor", "webcam"], "davis346"),
+        (["--motion", "walk", "--duration", "0"], "0.1 to 3600"),
+        (["--video", "{tmp}/cut.bvh"], "a video"),
+    ],
+)
+def test_simulate_refuses_bad_input_and_leaves_nothing(arguments, words, tmp_path, capsys):
+    (tmp_path / "cut.bvh").write_text("HIERARCHY\nROOT hip {\nOFFSET 0 0 0\n")
+    np.savez(tmp_path / "rateless.npz", poses=np.zeros((5, 72)), trans=np.zeros((5, 3)))
+    before = sorted(tmp_path.iterdir())
+    filled = [a.format(tmp=tmp_path) for a in arguments]
+    assert main(["simulate", *filled, "--out", str(tmp_path / "x.h5")]) == 2
+    assert words in capsys.readouterr().err.strip().splitlines()[-1]
+    assert sorted(tmp_path.iterdir()) == before
