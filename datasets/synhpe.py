@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -204,7 +205,7 @@ def plan(name: str, mocap: Path | None, check: bool = True) -> list[Job]:
             person_seed=(preset.family, 1, i % preset.bodies) if preset.bodies else None,
             exact_focal=preset.exact_focal,
         )
-        take = takes[i % len(takes)] if driven else None
+        take = takes[int(subset[:i].sum()) % len(takes)] if driven else None
         jobs.append(Job(f"{name}_{i:04d}", config, (preset.family, 2, i), take))
     return jobs
 
@@ -270,9 +271,13 @@ def check_frozen(name: str, entries: Sequence[dict[str, object]]) -> list[str]:
 
 def freeze(name: str, entries: Sequence[dict[str, object]], mocap: Path) -> None:
     """Make a set part of the frozen benchmark: for a new version of it, `val` and `test` whole."""
-    known = json.loads(FROZEN.read_text()) if FROZEN.exists() else {}
-    if known.get("simulator_version") != SIMULATOR_VERSION:
-        known = {"simulator_version": SIMULATOR_VERSION, "mocap_sha256": {}, "num_events": {}}
+    empty: dict[str, Any] = {
+        "simulator_version": SIMULATOR_VERSION,
+        "mocap_sha256": {},
+        "num_events": {},
+    }
+    known = json.loads(FROZEN.read_text()) if FROZEN.exists() else empty
+    known["simulator_version"] = SIMULATOR_VERSION
     for path in _takes(name, mocap, check=False):
         known["mocap_sha256"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     for entry in entries:

@@ -84,15 +84,19 @@ def _parser() -> argparse.ArgumentParser:
     simulated.add_argument(
         "--duration", type=_finite, metavar="S", help="default: 4, or the video's"
     )
-    simulated.add_argument("--seed", type=int, default=0, help="of person, place and noise")
+    simulated.add_argument("--seed", type=_seed, default=0, help="of person, place and noise")
     simulated.add_argument("--sensor", default="davis346", metavar="NAME", help="the event camera")
     simulated.add_argument("--rate", type=_finite, metavar="HZ", help="frames/s of a motion file")
     simulated.add_argument("--up", metavar="AXIS", help="a motion file's axis that points up")
+    simulated.add_argument("--skeleton", type=Path, metavar="ASF", help="of an .amc file")
+    simulated.add_argument(
+        "--joint-map", type=Path, metavar="YAML", help="SMPL joint to the motion file's joint"
+    )
     _body_option(simulated)
 
     demo = _command(commands, "demo", _demo, "simulate four seconds, infer, compare with truth")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR")
-    demo.add_argument("--seed", type=int, default=1, help="of the simulated recording")
+    demo.add_argument("--seed", type=_seed, default=1, help="of the simulated recording")
 
     _command(commands, "doctor", _doctor, "check this installation")
     return parser
@@ -271,6 +275,7 @@ def _simulate(options: argparse.Namespace) -> int:
         remedy = "Give a duration in that range."
         raise InputError("--duration", f"{duration:g}", "0.1 to 3600 seconds", remedy)
     if options.video:
+        _refuse_take_flags(options)
         count = simulate_video(
             options.video, options.out, SENSORS[options.sensor], options.seed, duration
         )
@@ -282,11 +287,30 @@ def _simulate(options: argparse.Namespace) -> int:
         if not Path(name).suffix:
             expected = f"a motion file, or one of {', '.join(MOTIONS)}"
             raise InputError("--motion", repr(name), expected, "Choose one of these.")
-        take, name = load_take(Path(name), body, rate_hz=options.rate, up=options.up), None
+        take = load_take(
+            Path(name),
+            body,
+            rate_hz=options.rate,
+            up=options.up,
+            skeleton=options.skeleton,
+            joint_map=options.joint_map,
+        )
+        name = None
+    else:
+        _refuse_take_flags(options)
     config = SimulationConfig(duration or 4.0, options.sensor, motion=name, take=take)
     made = simulate(config, options.out, options.seed, body)
     print(f"{options.out}: {made['num_events']:,} events, {options.sensor}, with truth")
     return 0
+
+
+def _refuse_take_flags(options: argparse.Namespace) -> None:
+    """Flags that describe a motion file must not be passed over without one."""
+    for name in ("rate", "up", "skeleton", "joint_map"):
+        if (value := getattr(options, name)) is not None:
+            flag = "--" + name.replace("_", "-")
+            remedy = "Leave it out, or give a motion file."
+            raise InputError(flag, str(value), "no such flag without a motion file", remedy)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -395,6 +419,12 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number")
     return value
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+    return int(text)
 
 
 def _box(text: str) -> tuple[int, int, int, int]:

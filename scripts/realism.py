@@ -7,7 +7,6 @@ the middle of its kind's ranges (docs/realism.md says what those ranges know of 
 """
 
 import argparse
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -191,9 +190,9 @@ def table(real: EventStream, simulated: Sequence[EventStream], counts: Sequence[
         if not values:
             continue
         mean = float(np.mean(values))
-        ratio = mean / wanted if wanted else math.nan
+        ratio = f"{mean / wanted:.2f}" if wanted else "-"
         ends = f"{min(values):.3g} to {max(values):.3g}"
-        lines.append(f"| {name} | {wanted:.3g} | {mean:.3g} | {ends} | {ratio:.2f} |")
+        lines.append(f"| {name} | {wanted:.3g} | {mean:.3g} | {ends} | {ratio} |")
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from datasets.dhp19_clone import clone_recording, recordings
 from datasets.synhpe import PRESETS, Job, check_frozen, freeze, plan
 from eventhpe.body.loading import load_body
 from eventhpe.errors import InputError
@@ -38,13 +39,23 @@ def make_one(folder: Path, job: Job) -> dict[str, object]:
         take = load_take(job.take, body) if job.take else None
         simulate(replace(job.config, take=take), path, list(job.seed), body)
     truth = SimulatedTruth.load(path)
-    if truth.description["seed"] != list(job.seed):
-        raise InputError(
-            path,
-            f"a recording with seed {truth.description['seed']}",
-            f"seed {list(job.seed)}",
-            "Another set lies here: choose another folder, or empty this one.",
-        )
+    found = {
+        "seed": truth.description["seed"],
+        "version": truth.description["simulator_version"],
+        "sensor": truth.description["sensor_name"],
+        "seconds": float(truth.t_us[-1] * 1e-6),
+        "take": truth.description["take"],
+    }
+    asked = {
+        "seed": list(job.seed),
+        "version": SIMULATOR_VERSION,
+        "sensor": job.config.sensor,
+        "seconds": job.config.duration_s,
+        "take": job.take.stem if job.take else None,
+    }
+    if found != asked:
+        remedy = "Another set lies here: choose another folder, or empty this one."
+        raise InputError(path, f"a recording of {found}", str(asked), remedy)
     size = {"width": truth.width, "height": truth.height}
     return {"file": path.name, "name": job.name, "subset": job.subset, **size, **truth.description}
 
@@ -68,16 +79,8 @@ def make_set(name: str, out: Path, workers: int, mocap: Path | None, new: bool) 
     """Make a preset of `datasets.synhpe` and its manifest; returns the exit code."""
     jobs = plan(name, mocap, check=not new)
     entries = run_all([partial(make_one, out, job) for job in jobs], workers)
-    entries.sort(key=lambda entry: str(entry["file"]))
-    manifest = {
-        "preset": name,
-        "duration_s": PRESETS[name].duration_s,
-        "simulator_version": SIMULATOR_VERSION,
-        "recordings": entries,
-    }
-    with atomic_path(out / "manifest.json") as partial_path:
-        partial_path.write_text(json.dumps(manifest, indent=1))
-    if new and mocap and name in ("val", "test"):
+    write_manifest(out, name, PRESETS[name].duration_s, entries)
+    if new and mocap:
         freeze(name, entries, mocap)
     differing = check_frozen(name, entries)
     if differing:
@@ -87,15 +90,28 @@ def make_set(name: str, out: Path, workers: int, mocap: Path | None, new: bool) 
     return 0
 
 
+def write_manifest(out: Path, preset: str, duration_s: float, entries: list[dict]) -> None:
+    """Write ``manifest.json``, the recordings in the order of their names."""
+    entries.sort(key=lambda entry: str(entry["name"]))
+    manifest = {
+        "preset": preset,
+        "duration_s": duration_s,
+        "simulator_version": SIMULATOR_VERSION,
+        "recordings": entries,
+    }
+    with atomic_path(out / "manifest.json") as partial_path:
+        partial_path.write_text(json.dumps(manifest, indent=1))
+
+
 def make_tree(out: Path, workers: int, subjects: int, movements: int, duration_s: float) -> int:
     """Make a clone of DHP19's raw folders; returns the exit code."""
-    from datasets.dhp19_clone import clone_recording, recordings
-
     work = [
         partial(clone_recording, out, *which, duration_s=duration_s)
         for which in recordings(subjects, movements)
     ]
-    print(f"{out}: {len(run_all(work, workers))} recordings of four cameras")
+    entries = run_all(work, workers)
+    write_manifest(out, "dhp19-tree", duration_s, entries)
+    print(f"{out}: {len(entries)} recordings of four cameras")
     return 0
 
 
@@ -119,6 +135,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tree.add_argument("--movements", type=int, default=33, metavar="N", help="the first N of 33")
     tree.add_argument("--duration", type=float, default=10.0, metavar="S", help="of a movement")
     asked = parser.parse_args(arguments)
+    for flag, low, high in (
+        ("workers", 1, 256),
+        ("subjects", 1, 17),
+        ("movements", 1, 33),
+        ("duration", 1, 600),
+    ):
+        if not low <= getattr(asked, flag) <= high:
+            parser.error(f"--{flag} is {getattr(asked, flag)}, not {low} to {high}")
+    if asked.freeze and (asked.preset not in ("val", "test") or asked.mocap is None):
+        parser.error("--freeze is for val and test, with --mocap")
     try:
         if asked.preset == "dhp19-tree":
             return make_tree(

@@ -185,7 +185,9 @@ def test_simulate_turns_a_video_into_events(tmp_path):
         (["--motion", "{tmp}/rateless.npz"], "rate"),
         (["--motion", "walk", "--sensor", "webcam"], "davis346"),
         (["--motion", "walk", "--duration", "0"], "0.1 to 3600"),
+        (["--motion", "walk", "--rate", "120"], "--rate"),
         (["--video", "{tmp}/cut.bvh"], "a video"),
+        (["--video", "{tmp}/cut.bvh", "--joint-map", "map.yaml"], "--joint-map"),
     ],
 )
 def test_simulate_refuses_bad_input_and_leaves_nothing(arguments, words, tmp_path, capsys):

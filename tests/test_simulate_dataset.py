@@ -61,3 +61,18 @@ def test_a_missing_clip_is_an_error_with_exit_code_2(
 ) -> None:
     assert main(["val", str(tmp_path), "--mocap", str(tmp_path)]) == 2
     assert "38_01.amc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["smoke", "out", "--workers", "0"],
+        ["dhp19-tree", "out", "--movements", "99"],
+        ["dhp19-tree", "out", "--duration", "0"],
+        ["smoke", "out", "--freeze"],
+    ],
+)
+def test_impossible_numbers_are_refused_before_any_work(flags: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(flags)
+    assert stopped.value.code == 2

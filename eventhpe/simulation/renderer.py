@@ -81,10 +81,8 @@ class Renderer:
         width, height = self._scene.view.width, self._scene.view.height
         near_image = (np.abs(after - [width / 2, height / 2]) < [width, height]).all(axis=1)
         shift = np.abs(after - before)[near_image]
-        if self._scene.mesh is None or len(shift) == 0:
-            return 1
         least = LAMP_STEPS if self._scene.look.flicker is not None else 1
-        wanted = np.ceil(shift.max() / (LARGEST_SHIFT * width))
+        wanted = np.ceil(shift.max(initial=0.0) / (LARGEST_SHIFT * width))
         return int(np.clip(wanted, least, MAX_SUBSTEPS))
 
     def _shade(self, mesh: MeshSource, vertices: Float32) -> Float32:

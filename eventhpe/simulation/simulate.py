@@ -113,6 +113,8 @@ def simulate(
     if config.person:
         shape = rng if config.person_seed is None else np.random.default_rng(config.person_seed)
         betas = np.clip(shape.normal(size=10), -2.5, 2.5)
+        if config.take is not None and config.take.betas.any():
+            betas = config.take.betas
         motion = make_motion(rng, config, view, body, betas)
         source = person = Person(body, betas, dress(rng, body, betas), motion, view)
         albedo, names = person.outfit.albedo, motion.names
@@ -134,6 +136,7 @@ def simulate(
     renderer = Renderer(scene, parameters, rng)
     description: dict[str, object] = {
         "motion": list(names),
+        "take": config.take.name if config.take else None,
         "seed": seed,
         "simulator_version": SIMULATOR_VERSION,
         "sensor_name": sensor.name,
@@ -231,6 +234,8 @@ def write_truth(
         transl, joints, betas = person.transl, person.joints, person.betas
         inside = in_view(joints, scene.view)
         visible = inside & ~behind_occluder(joints, scene)
+        occluder = scene.look.room.occluder
+        group.create_dataset("occluder", data=occluder, compression="gzip")
         for name, worn in person.outfit.to_arrays().items():
             group.create_dataset(f"outfit/{name}", data=worn, compression="gzip")
     arrays = {

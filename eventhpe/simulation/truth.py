@@ -5,9 +5,10 @@ Group ``truth`` of the recording's HDF5 file: ``t_us`` (M,) int64 at 100 Hz from
 ``joints`` (M, 24, 3) metres, ``present`` (M,) bool (a joint is in view), ``visible`` (M, 24) bool
 (in the image and not behind an occluder; the body's own limbs do not count), ``K`` (3, 3) pixels,
 ``K_given`` (3, 3) the intrinsics that a user would have given, ``event_surface`` (N,) uint16 for
-each event the face of the dressed mesh that fired it (65535: noise, or not the person), group
-``outfit`` the dressed mesh; attributes ``body_id``, ``body_sha256``, ``frame`` = "camera" and
-``description`` (JSON: motion, seed, sensor).
+each event the face of the dressed mesh that fired it (65535: noise, or not the person),
+``occluder`` (H, W) bool pixels of what stands before the person, group ``outfit`` the dressed mesh;
+attributes ``body_id``, ``body_sha256``, ``frame`` = "camera" and ``description`` (JSON: motion,
+seed, sensor).
 """
 
 import json
@@ -179,6 +180,7 @@ class TrueSurface:
             if "truth/outfit" not in file:
                 raise ValueError(f"{truth.path} has no person")
             stored = {name: array[...] for name, array in file["truth/outfit"].items()}
+            self.occluder = file["truth/occluder"][:]
         self.outfit = Outfit.from_arrays(stored, body)
         self._truth, self._body = truth, body
 
@@ -190,7 +192,7 @@ class TrueSurface:
     def buffers(self, t_us: int) -> Buffers:
         """Depth, mask (``silhouette``) and face seen at one time, sensor pixels.
 
-        Occluders are not drawn: what they hide is still there.
+        What ``occluder`` hides is still there.
         """
         truth, faces = self._truth, self.outfit.faces
         size = truth.width, truth.height
@@ -211,13 +213,25 @@ class TrueSurface:
             size: (width, height) of that image.
 
         Returns:
-            (2, H, W) float32 pixels (u right, v down), NaN off the body.
+            (2, H, W) float32 pixels (u right, v down), NaN off the body and where something
+            stands before it.
         """
         K = self._truth.K if K is None else np.asarray(K)
         width, height = size or (self._truth.width, self._truth.height)
         before, after = self.vertices(np.array([t0_us, t1_us]))
         buffers = rasterize(before, self.outfit.faces, K, width, height, cull_backfaces=True)
-        return mesh_flow(buffers, self.outfit.faces, before, after, K)
+        flow = mesh_flow(buffers, self.outfit.faces, before, after, K)
+        flow[:, self._hidden(K, width, height)] = np.nan
+        return flow
+
+    def _hidden(self, K: NDArray[np.floating], width: int, height: int) -> NDArray[np.bool_]:
+        """(H, W) where the occluder shows in an image with intrinsics ``K`` of the same camera."""
+        to_sensor = self._truth.K @ np.linalg.inv(K)
+        v, u = np.mgrid[0:height, 0:width]
+        pixels = np.stack([u, v, np.ones_like(u)], axis=-1) @ to_sensor.T
+        x, y = np.rint(pixels[..., :2]).astype(int).transpose(2, 0, 1)
+        inside = (x >= 0) & (y >= 0) & (x < self._truth.width) & (y < self._truth.height)
+        return inside & self.occluder[np.where(inside, y, 0), np.where(inside, x, 0)]
 
     def displacements(self, surface: NDArray[np.uint16], t0_us: int, t1_us: int) -> Float32:
         """How far the surface that fired each event moves over a whole window.

@@ -7,7 +7,6 @@ Dense Inverse Search", ECCV 2016, as in OpenCV) in as many steps as keep every s
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,13 @@ from eventhpe.errors import InputError
 from eventhpe.events.formats.dsec_writer import DsecWriter
 from eventhpe.events.stream import EventStream
 from eventhpe.files import atomic_path
+from eventhpe.simulation.renderer import LARGEST_SHIFT
 from eventhpe.simulation.sensor import EventBatch, Sensor, SensorParameters
 from eventhpe.simulation.sensors import SensorKind
 
 Float32 = NDArray[np.float32]
 
 FLUSH_US = 1_000_000
-SHIFT_SHARE = 0.5 / 346
-"""Between two samples nothing moves further than this share of the image's width."""
 FASTEST = 0.999  # quantile of the shifts: a few wild flow vectors must not set the step
 MOST_SAMPLES = 200  # between two frames
 AGREEMENT_PX = 1.0  # forward and backward flow differ by more where something is hidden
@@ -37,43 +35,11 @@ DARK_SIGNAL = 0.01
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. ITU-R BT.709, linear RGB
 
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video file says of itself.
-
-    Attributes:
-        width, height: pixels.
-        fps: mean frames a second.
-        seconds: its length, None where the file does not tell.
-    """
-
-    width: int
-    height: int
-    fps: float
-    seconds: float | None
-
-
-def video_info(path: str | Path) -> VideoInfo:
-    """Read a video file's header.
-
-    Raises:
-        InputError: no such file, not a video, or PyAV is not installed.
-    """
-    with _opened(Path(path)) as (container, stream):
-        return VideoInfo(
-            stream.codec_context.width,
-            stream.codec_context.height,
-            float(stream.average_rate or 0),
-            None if container.duration is None else container.duration / 1e6,
-        )
-
-
 def video_events(
     path: str | Path,
     size: tuple[int, int] | None,
     parameters: SensorParameters,
     rng: np.random.Generator,
-    start_s: float = 0.0,
     stop_s: float | None = None,
 ) -> Iterator[EventBatch]:
     """The events of a video in batches of one second; memory does not grow with its length.
@@ -86,7 +52,7 @@ def video_events(
         size: (width, height) of the sensor; None is the video's own size.
         parameters: the event camera.
         rng: its thresholds and noise.
-        start_s, stop_s: only frames shown in [start_s, stop_s); None is the end.
+        stop_s: only frames shown before; None is the end.
 
     Raises (as the batches are taken):
         InputError: the file cannot be read as a video, has fewer than two frames in that time,
@@ -95,7 +61,7 @@ def video_events(
     path = Path(path)
     cv2 = _package("cv2", "opencv-python-headless", path)
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    frames = _frames(path, size, start_s, stop_s, cv2)
+    frames = _frames(path, size, stop_s, cv2)
     first = next(frames, None)
     if first is None:
         raise _too_short(path)
@@ -124,7 +90,7 @@ def _between(before: Float32, after: Float32, flow: Any) -> Iterator[tuple[float
     a, b = (np.minimum(255.0 * np.sqrt(frame), 255.0).astype(np.uint8) for frame in (before, after))
     forth, back = flow.calc(a, b, None), flow.calc(b, a, None)
     shift = float(np.quantile(np.linalg.norm(forth, axis=2), FASTEST))
-    samples = int(np.clip(np.ceil(shift / (SHIFT_SHARE * before.shape[1])), 1, MOST_SAMPLES))
+    samples = int(np.clip(np.ceil(shift / (LARGEST_SHIFT * before.shape[1])), 1, MOST_SAMPLES))
     hidden = np.empty(before.shape, np.bool_)
     _hidden(forth, back, np.float32(AGREEMENT_PX), hidden)
     for k in range(1, samples):
@@ -135,9 +101,9 @@ def _between(before: Float32, after: Float32, flow: Any) -> Iterator[tuple[float
 
 
 def _frames(
-    path: Path, size: tuple[int, int] | None, start_s: float, stop_s: float | None, cv2: Any
+    path: Path, size: tuple[int, int] | None, stop_s: float | None, cv2: Any
 ) -> Iterator[tuple[float, Float32]]:
-    """(seconds, (H, W) float32 intensities) of the frames in [start_s, stop_s), times rising."""
+    """(seconds, (H, W) float32 intensities) of the frames before ``stop_s``, times rising."""
     with _opened(path) as (container, stream):
         latest = -np.inf
         for index, frame in enumerate(container.decode(stream)):
@@ -145,7 +111,7 @@ def _frames(
             time = index / rate if frame.time is None else float(frame.time)
             if stop_s is not None and time >= stop_s:
                 return
-            if time < start_s or time <= latest:
+            if time <= latest:
                 continue
             latest = time
             yield time, _intensity(frame.to_ndarray(format="rgb24"), size, cv2)

@@ -29,7 +29,6 @@ from eventhpe.simulation.scene.views import (
     about_z,
     dhp19_view,
     intrinsics,
-    random_framing,
     random_view,
     upward,
 )
@@ -107,7 +106,7 @@ def test_a_shadow_would_leave_a_pixel_the_light_from_everywhere() -> None:
 
 def test_rooms_are_reproducible_positive_and_of_the_views_size() -> None:
     for seed, size in enumerate([(128, 128), (240, 180), (346, 260), (90, 160)]):
-        view = random_view(RNG(seed), size, random_framing(RNG(seed)))
+        view = random_view(RNG(seed), size)
         light = random_light(RNG(seed), view)
         room, again = (random_room(RNG(seed), view, light, True) for _ in range(2))
         assert room.background.shape == size[::-1]

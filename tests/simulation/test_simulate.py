@@ -297,6 +297,28 @@ def test_a_person_that_is_never_seen_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_flow_is_not_told_where_something_stands_before_the_person(
+    clean: Path, body: Body, tmp_path: Path
+) -> None:
+    truth = SimulatedTruth.load(clean)
+    free = TrueSurface(truth, body)
+    seen = free.buffers(500_000).silhouette
+    copy = tmp_path / "table.h5"
+    copy.write_bytes(clean.read_bytes())
+    table = np.zeros(seen.shape, bool)
+    table[np.flatnonzero(seen.any(axis=1)).mean().astype(int) :] = True
+    with h5py.File(copy, "r+") as file:
+        file["truth/occluder"][:] = table
+    flow = TrueSurface(SimulatedTruth.load(copy), body).flow(500_000, 550_000)
+    assert np.array_equal(np.isfinite(flow[0]), seen & ~table)
+    # Likewise in a crop of half the resolution.
+    half = np.diag([0.5, 0.5, 1.0]) @ truth.K
+    half[:2, 2] -= 0.25
+    small = TrueSurface(SimulatedTruth.load(copy), body).flow(500_000, 550_000, half, (64, 64))
+    rows = np.flatnonzero(np.isfinite(small[0]).any(axis=1))
+    assert abs(2 * rows.max() + 0.5 - np.flatnonzero(table.any(axis=1)).min()) <= 3
+
+
 def test_a_disk_that_fills_up_leaves_nothing_behind(
     body: Body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

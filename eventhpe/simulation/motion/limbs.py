@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from eventhpe.body.joints import PARENTS
 from eventhpe.simulation.motion.segments import Array
 
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 MIRROR = {1: 2, 4: 5, 7: 8, 10: 11, 13: 14, 16: 17, 18: 19, 20: 21, 22: 23}
 
 # Each joint from its parent in the free default body's mean shape (eventhpe-default-1), metres;

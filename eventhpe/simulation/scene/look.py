@@ -128,7 +128,7 @@ def random_look(
 
     A person who is about as bright as the background would hardly be seen, so a place of
     nearly the same mean is redrawn, four times at most. A third of the scenes has a shadow, a
-    tenth something in the foreground, a tenth a flickering lamp.
+    tenth something in the foreground, a fifth a flickering lamp, unless told.
 
     Args:
         rng: draws everything.
@@ -141,7 +141,7 @@ def random_look(
     chances = rng.uniform(size=3)
     occluder = chances[0] < 0.1
     shadow = chances[1] < 1 / 3 if shadow is None else shadow
-    flicker = chances[2] < 0.1 if flicker is None else flicker
+    flicker = chances[2] < 0.2 if flicker is None else flicker
     foreground = np.log(np.median(albedo) * (0.5 + 0.5 * light.ambient)) if len(albedo) else -np.inf
     for _ in range(5):
         room = random_room(rng, view, light, occluder)

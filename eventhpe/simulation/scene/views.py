@@ -24,6 +24,8 @@ WORLD_TO_LEVEL_CAMERA = np.diag([-1.0, -1.0, 1.0])
 """A level camera at the world's origin looks along +z; x right is -x, y down is -y."""
 DHP19_TO_Y_UP = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])
 """DHP19's world (z up) with its axes renamed, still right-handed: x, y, z are its y, z, x."""
+SMALLEST_PX, LARGEST_PX = 60, 600
+"""Limits of a whole person's height in the image, standing in the middle of the stage."""
 PITCH_LIMITS = np.deg2rad([-30.0, 20.0])
 FOV_LIMITS = np.deg2rad([35.0, 90.0])
 MIDDLE_HEIGHT = {"whole": 0.92, "knees_up": 1.18, "head_and_shoulders": 1.45}
@@ -65,12 +67,6 @@ class View:
         return np.asarray(homogeneous @ np.linalg.inv(self.K).T @ self.R)
 
 
-def random_framing(rng: Rng) -> Framing:
-    """Four fifths whole persons, a tenth each from the knees and from the chest up."""
-    kinds: tuple[Framing, ...] = ("whole", "knees_up", "head_and_shoulders")
-    return kinds[rng.choice(3, p=[0.8, 0.1, 0.1])]
-
-
 def random_view(rng: Rng, size: tuple[int, int], framing: Framing = "whole") -> View:
     """A random camera which sees a person standing on its stage, framed as asked.
 
@@ -83,7 +79,9 @@ def random_view(rng: Rng, size: tuple[int, int], framing: Framing = "whole") -> 
         framing: what of a standing person in the middle of the stage is in the image.
     """
     width, height = size
-    share = max(person_share(rng, framing), 60 / height)
+    share = max(person_share(rng, framing), SMALLEST_PX / height)
+    if framing == "whole":
+        share = min(share, LARGEST_PX / height)
     pixels = share * height
     focal = random_focal(rng, width, pixels, DISTANCES[framing])
     distance = PERSON_HEIGHT * focal / pixels
