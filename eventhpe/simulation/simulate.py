@@ -104,60 +104,82 @@ def simulate(
         InputError: ``out`` cannot be written, or the camera never sees the person.
     """
     rng = np.random.default_rng(seed)
+    drawn = draw(rng, config, body)
+    renderer = Renderer(drawn.scene, drawn.parameters, rng)
+    samples = round(config.duration_s * RATE_HZ) + 1
+    description = {"seed": seed, "simulator_version": SIMULATOR_VERSION, **describe(drawn, config)}
+    view = drawn.scene.view
+    with (
+        atomic_path(out) as partial,
+        DsecWriter(partial, view.width, view.height) as writer,
+    ):
+        description["num_events"] = write_events(writer, renderer, samples)
+        write_truth(writer.file, drawn, samples, body, description)
+    return description
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Everything about a recording but its events.
+
+    Attributes:
+        sensor_name, parameters: the event camera.
+        scene: what it sees.
+        person: who moves; None without a person.
+        motions: what was performed, or the kind of things that move.
+        K_given: (3, 3) intrinsics that a network is given.
+    """
+
+    sensor_name: str
+    parameters: SensorParameters
+    scene: Scene
+    person: Person | None
+    motions: tuple[str, ...]
+    K_given: Array
+
+
+def draw(rng: Rng, config: SimulationConfig, body: Body) -> Drawn:
+    """Draw what the configuration leaves open.
+
+    Raises:
+        InputError: the camera never sees the person.
+    """
     sensor = SENSORS[config.sensor or str(rng.choice(list(SENSORS)))]
     view = make_view(rng, config, sensor)
     parameters = config.parameters or sensor.draw(rng)
-    samples = round(config.duration_s * RATE_HZ) + 1
     person: Person | None = None
     source: MeshSource | None
     if config.person:
-        shape = rng if config.person_seed is None else np.random.default_rng(config.person_seed)
-        betas = np.clip(shape.normal(size=10), -2.5, 2.5)
-        if config.take is not None and config.take.betas.any():
-            betas = config.take.betas
-        motion = make_motion(rng, config, view, body, betas)
-        source = person = Person(body, betas, dress(rng, body, betas), motion, view)
-        albedo, names = person.outfit.albedo, motion.names
-        if not in_view(person.joints, view).any(axis=1).any():
-            raise InputError(
-                ", ".join(names),
-                "a motion that the camera never sees",
-                "one that stays before the camera for a moment",
-                "Choose another seed, heading or framing.",
-            )
+        source = person = make_person(rng, config, view, body)
+        albedo, motions = person.outfit.albedo, person.motions
     else:
+        samples = round(config.duration_s * RATE_HZ) + 1
         source, albedo, kind = random_things(rng, view, samples)
-        names = (kind,)
-    look = random_look(
-        rng, view, albedo, parameters.threshold_on, shadow=config.shadow, flicker=config.flicker
-    )
+        motions = (kind,)
+    look = random_look(rng, view, albedo, parameters.threshold_on, config.shadow, config.flicker)
     scene = Scene(view, look, source, random_blur(rng))
     K_given = view.K if config.exact_focal else given_K(rng, view.K)
-    renderer = Renderer(scene, parameters, rng)
-    description: dict[str, object] = {
-        "motion": list(names),
+    return Drawn(sensor.name, parameters, scene, person, motions, K_given)
+
+
+def describe(drawn: Drawn, config: SimulationConfig) -> dict[str, object]:
+    """What a table of recordings would show, as JSON can hold it."""
+    scene, look = drawn.scene, drawn.scene.look
+    return {
+        "motion": list(drawn.motions),
         "take": config.take.name if config.take else None,
-        "seed": seed,
-        "simulator_version": SIMULATOR_VERSION,
-        "sensor_name": sensor.name,
-        "sensor": asdict(parameters),
+        "sensor_name": drawn.sensor_name,
+        "sensor": asdict(drawn.parameters),
         "framing": config.framing,
-        "camera_height_m": float(view.centre[1]),
+        "camera_height_m": float(scene.view.centre[1]),
         "blur_px": scene.blur_px,
         "exposure": look.exposure,
         "ambient": look.ambient,
         "shadow": look.shadow is not None,
         "flicker": look.flicker is not None,
         "occluder": bool(look.room.occluder.any()),
-        "clothes": list(person.outfit.names) if person else [],
+        "clothes": list(drawn.person.outfit.names) if drawn.person else [],
     }
-    with (
-        atomic_path(out) as partial,
-        DsecWriter(partial, view.width, view.height) as writer,
-    ):
-        description["num_events"] = write_events(writer, renderer, samples)
-        write_truth(writer.file, scene, person, samples, body, K_given, description)
-    return description
 
 
 def make_view(rng: Rng, config: SimulationConfig, sensor: SensorKind) -> View:
@@ -167,6 +189,28 @@ def make_view(rng: Rng, config: SimulationConfig, sensor: SensorKind) -> View:
     if sensor.name == "celex5":
         return mmhpsd_view(rng)
     return random_view(rng, (sensor.width, sensor.height), config.framing)
+
+
+def make_person(rng: Rng, config: SimulationConfig, view: View, body: Body) -> Person:
+    """Somebody of random or given shape, dressed at random, in motion.
+
+    Raises:
+        InputError: the camera never sees the person.
+    """
+    shape = rng if config.person_seed is None else np.random.default_rng(config.person_seed)
+    betas = np.clip(shape.normal(size=10), -2.5, 2.5)
+    if config.take is not None and config.take.betas.any():
+        betas = config.take.betas
+    motion = make_motion(rng, config, view, body, betas)
+    person = Person(body, betas, dress(rng, body, betas), motion, view)
+    if not in_view(person.joints, view).any():
+        raise InputError(
+            ", ".join(motion.names),
+            "a motion that the camera never sees",
+            "one that stays before the camera for a moment",
+            "Choose another seed, heading or framing.",
+        )
+    return person
 
 
 def make_motion(rng: Rng, config: SimulationConfig, view: View, body: Body, betas: Array) -> Motion:
@@ -214,15 +258,10 @@ def write_events(writer: DsecWriter, renderer: Renderer, samples: int) -> int:
 
 
 def write_truth(
-    file: h5py.File,
-    scene: Scene,
-    person: Person | None,
-    samples: int,
-    body: Body,
-    K_given: NDArray[np.float64],
-    description: dict[str, object],
+    file: h5py.File, drawn: Drawn, samples: int, body: Body, description: dict[str, object]
 ) -> None:
     """Fill the group ``truth``: SMPL parameters in the camera frame at 100 Hz, and the rest."""
+    scene, person = drawn.scene, drawn.person
     group = file.require_group("truth")
     if person is None:
         vectors = np.zeros((samples, 24, 3), np.float32)
@@ -248,7 +287,7 @@ def write_truth(
         "present": inside.any(axis=1),
         "visible": visible,
         "K": scene.view.K,
-        "K_given": K_given,
+        "K_given": drawn.K_given,
     }
     for name, array in arrays.items():
         group[name] = array

@@ -27,6 +27,7 @@ class Person:
         rotations: (M, 24, 3, 3) float32; [:, 0] is the root in the camera frame.
         transl: (M, 3) float32, SMPL's translation in the camera frame.
         joints: (M, 24, 3) float32 camera frame.
+        motions: names of what is performed.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Person:
         self.body, self.outfit = body, outfit
         self.betas = betas.astype(np.float32)
         self.faces = outfit.faces
+        self.motions = motion.names
         rotations = motion.rotations.astype(np.float32)
         rotations[:, 0] = view.R @ motion.rotations[:, 0]
         self.rotations = rotations
