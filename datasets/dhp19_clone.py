@@ -30,7 +30,6 @@ from datasets.dhp19_subjects import (
     in_dhp19,
     perform,
     posed_joints,
-    rest_joints,
     vicon_markers,
 )
 from eventhpe.body.loading import load_body
@@ -38,6 +37,7 @@ from eventhpe.body.model import Body
 from eventhpe.errors import InputError
 from eventhpe.files import atomic_path
 from eventhpe.simulation.motion.dhp19 import DHP19_MOVEMENTS
+from eventhpe.simulation.motion.retargeting import rest_joints
 
 Rng = np.random.Generator
 
@@ -158,14 +158,14 @@ def write_truth(path: Path, performance: Performance, description: dict[str, obj
     """
     subject = performance.subject
     rotations, pelvis = in_dhp19(performance)
-    joints, _ = posed_joints(subject, rotations, pelvis)
+    joints = posed_joints(subject, rotations, pelvis)
     vectors = roma.rotmat_to_rotvec(torch.from_numpy(rotations)).numpy().astype(np.float32)
     with atomic_path(path) as partial, h5py.File(partial, "w") as file:
         file["t_us"] = np.arange(len(pelvis), dtype=np.int64) * VICON_PERIOD_US
         file["betas"] = subject.betas.astype(np.float32)
         file["global_orient"] = vectors[:, 0]
         file["body_pose"] = vectors[:, 1:].reshape(len(vectors), 69)
-        file["transl"] = (pelvis - rest_joints(subject)[0]).astype(np.float32)
+        file["transl"] = (pelvis - rest_joints(subject.body, subject.betas)[0]).astype(np.float32)
         file["joints"] = joints.astype(np.float32)
         file["marker_offsets"] = subject.offsets
         file.attrs["body_id"] = subject.body.body_id

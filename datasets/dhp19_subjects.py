@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from eventhpe.body.joints import DHP19_TO_SMPL, PARENTS
+from eventhpe.body.joints import DHP19_TO_SMPL
 from eventhpe.body.model import Body
 from eventhpe.camera import dhp19_camera
 from eventhpe.simulation.motion.performance import Motion
 from eventhpe.simulation.motion.performance import perform as put_on_stage
 from eventhpe.simulation.motion.registry import MOTIONS
+from eventhpe.simulation.motion.retargeting import rest_joints, smpl_joints, world_rotations
 from eventhpe.simulation.motion.segments import RATE_HZ
 from eventhpe.simulation.motion.stage import Stage
 from eventhpe.simulation.scene.outfit import Outfit
@@ -28,7 +28,7 @@ headline results, channels 2 and 3, at -y. Both have the subject's place as thei
 MARKER_REACH_M, MARKER_NOISE_MM = 0.04, 2.0
 GAPS_PER_S, GAP_SAMPLES = 0.12, (3, 40)
 STAGE, STAGE_CENTRE = Stage(2.85, 3.15, 0.05), np.array([0.0, 0.0, 3.0])
-FACING_DEG, ROOM_M = 8.0, 0.8
+FACING_DEG = 8.0
 
 
 @dataclass(frozen=True)
@@ -85,24 +85,11 @@ def perform(rng: Rng, subject: Subject, name: str, duration_s: float) -> Perform
     total = stop + int(rng.integers(20, 60))
     segment = MOTIONS[name].make(rng, (total + 1) / RATE_HZ)
     yaw = np.pi + np.deg2rad(rng.normal(0, FACING_DEG))
-    motion = put_on_stage(rng, segment, STAGE, (name,), yaw, rest_joints=rest_joints(subject))
-    translation = held(motion.translation - STAGE_CENTRE)
+    motion = put_on_stage(
+        rng, segment, STAGE, (name,), yaw, rest_joints=rest_joints(subject.body, subject.betas)
+    )
+    translation = motion.translation - STAGE_CENTRE
     return Performance(subject, Motion(motion.rotations, translation, (name,)), start, stop)
-
-
-def held(places: Array) -> Array:
-    """(M, 3) places without their steady drift, where that would carry one out of view.
-
-    Jumping the same way again and again does; the subjects stayed where the cameras look.
-    """
-    ground = places[:, [0, 2]]
-    if np.linalg.norm(ground, axis=1).max() < ROOM_M:
-        return places
-    t = np.linspace(-1.0, 1.0, len(places))
-    drift = np.outer(t, t @ ground / (t @ t)) + ground.mean(axis=0)
-    still = places.copy()
-    still[:, [0, 2]] -= drift
-    return still
 
 
 def before(performance: Performance, channel: int) -> tuple[View, Motion]:
@@ -115,27 +102,10 @@ def before(performance: Performance, channel: int) -> tuple[View, Motion]:
     return view, Motion(rotations, motion.translation @ turn.T + view.target, motion.names)
 
 
-def posed_joints(subject: Subject, rotations: Array, pelvis: Array) -> tuple[Array, Array]:
-    """Joints (M, 24, 3) and the rotations (M, 24, 3, 3) of the bones below them.
-
-    Args:
-        subject: the shape.
-        rotations: (M, 24, 3, 3) root first, then local, as in `Motion`.
-        pelvis: (M, 3) metres.
-    """
-    rest = rest_joints(subject)
-    joints, frames = np.empty(rotations.shape[:3]), np.empty(rotations.shape)
-    joints[:, 0], frames[:, 0] = pelvis, rotations[:, 0]
-    for joint, parent in enumerate(PARENTS[1:], 1):
-        joints[:, joint] = joints[:, parent] + frames[:, parent] @ (rest[joint] - rest[parent])
-        frames[:, joint] = frames[:, parent] @ rotations[:, joint]
-    return joints, frames
-
-
-def rest_joints(subject: Subject) -> Array:
-    """(24, 3) joints of the unposed body, metres."""
-    betas = torch.from_numpy(subject.betas).float()[None]
-    return subject.body.rest_joints(betas)[0].detach().numpy().astype(np.float64)
+def posed_joints(subject: Subject, rotations: Array, pelvis: Array) -> Array:
+    """Joints (M, 24, 3) for a pelvis (M, 3), metres, and SMPL's rotations (M, 24, 3, 3)."""
+    rest = rest_joints(subject.body, subject.betas)
+    return pelvis[:, None] + smpl_joints(rotations, rest)
 
 
 def in_dhp19(performance: Performance) -> tuple[Array, Array]:
@@ -148,7 +118,9 @@ def in_dhp19(performance: Performance) -> tuple[Array, Array]:
 
 def vicon_markers(rng: Rng, performance: Performance) -> Array:
     """(N, 13, 3) markers as Vicon saw them: millimetres, with noise, NaN while hidden."""
-    joints, frames = posed_joints(performance.subject, *in_dhp19(performance))
+    rotations, pelvis = in_dhp19(performance)
+    joints = posed_joints(performance.subject, rotations, pelvis)
+    frames = world_rotations(rotations)
     nominal = list(DHP19_TO_SMPL)
     offsets = performance.subject.offsets[..., None]
     markers = 1000 * (joints[:, nominal] + (frames[:, nominal] @ offsets)[..., 0])

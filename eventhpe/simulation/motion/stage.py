@@ -9,7 +9,7 @@ from eventhpe.simulation.motion.segments import RATE_HZ, Array, Segment
 
 Rng = np.random.Generator
 TURN_RATE = 2.4
-SPOT, HOMING = 0.6, 1.0
+SPOT, HOMING = 0.45, 1.0
 """Who exercises on the spot drifts no further than about so many metres: beyond, the feet slide
 back at ``HOMING`` of the excess a second."""
 MARGIN = 0.8
