@@ -190,7 +190,8 @@ def table(real: EventStream, simulated: Sequence[EventStream], counts: Sequence[
         if not values:
             continue
         mean = float(np.mean(values))
-        ratio = f"{mean / wanted:.2f}" if wanted else "-"
+        defined = math.isfinite(mean) and math.isfinite(wanted) and wanted != 0
+        ratio = f"{mean / wanted:.2f}" if defined else "-"
         ends = f"{min(values):.3g} to {max(values):.3g}"
         lines.append(f"| {name} | {wanted:.3g} | {mean:.3g} | {ends} | {ratio} |")
     return "\n".join(lines)
