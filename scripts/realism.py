@@ -7,6 +7,7 @@ the middle of its kind's ranges (docs/realism.md says what those ranges know of 
 """
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
