@@ -8,7 +8,7 @@ every recording's number of events, and the sha256 of the motion-capture files i
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,22 +68,20 @@ class Preset:
         truncated, shadow, flicker, empty: shares of the recordings; the rest has none.
         dhp19: share of the DAVIS346's recordings that one of DHP19's cameras makes.
         exact_focal: the camera given to the network is the true one.
-        split: which clips of `MOCAP`.
     """
 
     family: int
     recordings: int
     duration_s: float
     sensors: dict[str, float]
-    mocap: float
-    bodies: int
     truncated: float
     shadow: float
     flicker: float
-    empty: float
-    exact_focal: bool
-    split: str
+    mocap: float = 0.0
+    empty: float = 0.0
     dhp19: float = 0.0
+    bodies: int = 0
+    exact_focal: bool = False
 
 
 _BENCHMARK_SENSORS = {"dvs128": 0.15, "davis346": 0.55, "gen3-vga": 0.20, "gen4-hd": 0.10}
@@ -97,64 +95,44 @@ _TRAIN_SENSORS = {
     "celex5": 0.01,
 }
 
+_VAL = Preset(
+    family=3,
+    recordings=20,
+    duration_s=20.0,
+    sensors=_BENCHMARK_SENSORS,
+    truncated=0.2,
+    shadow=0.05,
+    flicker=0.05,
+    mocap=0.3,
+    bodies=10,
+    exact_focal=True,
+)
+
 PRESETS = {
     "smoke": Preset(
         family=1,
         recordings=4,
         duration_s=4.0,
         sensors={"dvs128": 0.5, "davis346": 0.5},
-        mocap=0.0,
-        bodies=0,
         truncated=0.25,
         shadow=0.25,
         flicker=0.25,
         empty=0.25,
-        exact_focal=False,
-        split="train",
     ),
     "train": Preset(
         family=2,
         recordings=600,
         duration_s=12.0,
         sensors=_TRAIN_SENSORS,
-        mocap=0.2,
-        bodies=0,
         truncated=0.2,
         shadow=1 / 3,
         flicker=0.2,
+        mocap=0.2,
         empty=0.1,
-        exact_focal=False,
-        split="train",
         dhp19=0.2,
     ),
-    "val": Preset(
-        family=3,
-        recordings=20,
-        duration_s=20.0,
-        sensors=_BENCHMARK_SENSORS,
-        mocap=0.3,
-        bodies=10,
-        truncated=0.2,
-        shadow=0.05,
-        flicker=0.05,
-        empty=0.0,
-        exact_focal=True,
-        split="val",
-    ),
-    "test": Preset(
-        family=4,
-        recordings=60,
-        duration_s=20.0,
-        sensors=_BENCHMARK_SENSORS,
-        mocap=0.4,
-        bodies=12,
-        truncated=0.2,
-        shadow=0.05,
-        flicker=0.05,
-        empty=0.0,
-        exact_focal=True,
-        split="test",
-    ),
+    "val": _VAL,
+    "test": replace(_VAL, family=4, recordings=60, mocap=0.4, bodies=12),
 }
 
 
@@ -187,7 +165,7 @@ def plan(name: str, mocap: Path | None, check: bool = True) -> list[Job]:
     flicker = effect >= n - round(preset.flicker * n)
     heading = rng.permutation(n) * 2 * np.pi / n
     dhp19 = rng.permutation(_flags(preset.dhp19, n)) & ~cut
-    takes = _takes(preset.split, mocap, check) if preset.mocap and mocap else []
+    takes = _takes(name, mocap, check) if preset.mocap and mocap else []
     jobs = []
     for i in range(n):
         if subset[i] and not takes and preset.bodies:

@@ -46,7 +46,7 @@ def level_view(roll: float = 0.0) -> View:
 def two_planes(view: View, wall_raster: np.ndarray, z: float = 6.0) -> tuple[Plane, ...]:
     """A grey floor and a wall with a raster of its own, straight across."""
     floor = floor_plane(RNG(0), view, np.full((9, 9), 0.3, np.float32))
-    return floor, wall_plane(RNG(0), view, wall_raster, z, 0.0)
+    return floor, wall_plane(RNG(0), wall_raster, z, 0.0)
 
 
 def test_the_floor_meets_the_wall_where_perspective_says() -> None:

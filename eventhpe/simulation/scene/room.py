@@ -140,15 +140,15 @@ def random_planes(rng: Rng, view: View) -> tuple[Plane, ...]:
     clutter = rng.uniform() ** 1.3
     floor = floor_plane(rng, view, paint_floor(rng, clutter))
     if kind == "outdoors":
-        return floor, wall_plane(rng, view, paint_landscape(rng), rng.uniform(15, 40), 0.0)
+        return floor, wall_plane(rng, paint_landscape(rng), rng.uniform(15, 40), 0.0)
     turn = float(np.clip(rng.normal(0, 0.25), -0.45, 0.45)) if rng.uniform() < 0.6 else 0.0
     aside = view.stage.slope * view.stage.far
     behind = view.stage.far + 0.6 + abs(np.tan(turn)) * aside + rng.exponential(1.0)
     if kind == "studio":
         paper = paint_plain(rng)
-        wall = wall_plane(rng, view, paper, behind, turn)
+        wall = wall_plane(rng, paper, behind, turn)
         return floor_plane(rng, view, paper * np.float32(rng.uniform(0.7, 1.0))), wall
-    planes = [floor, wall_plane(rng, view, paint_wall(rng, clutter), behind, turn)]
+    planes = [floor, wall_plane(rng, paint_wall(rng, clutter), behind, turn)]
     if rng.uniform() < 0.45:
         # Who leaves the view goes past its edge, but not into the wall.
         least = max(aside + 0.8, view.stage.edge * view.target[2] + 0.7)
@@ -169,7 +169,7 @@ def floor_plane(rng: Rng, view: View, raster: Float32) -> Plane:
     return Plane(up, 0.0, view.target, right, ahead, raster, half)
 
 
-def wall_plane(rng: Rng, view: View, raster: Float32, z: float, turn: float) -> Plane:
+def wall_plane(rng: Rng, raster: Float32, z: float, turn: float) -> Plane:
     """A wall across the view's axis at a distance, turned about the vertical by radians."""
     R = about_y(turn)
     normal, right = -R[:, 2], -R[:, 0]
