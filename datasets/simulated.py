@@ -1,55 +1,35 @@
-"""Folders written by ``scripts/simulate_dataset.py``."""
+"""The truth of recordings written by ``scripts/simulate_dataset.py``."""
 
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from datasets.prepared import Labels, PreparedRecording, prepare
+from datasets.prepared import Labels, Truth
 from eventhpe.body import Body
 from eventhpe.camera import Crop
 from eventhpe.errors import InputError
-from eventhpe.events.recipe import InputRecipe
 from eventhpe.simulation.truth import SimulatedTruth, TrueSurface
 
 
-def load_simulated(folder: Path, recipe: InputRecipe, body: Body) -> list[PreparedRecording]:
-    """Every recording of a simulated set, filtered and tracked (cached in ``folder/cache``).
-
-    Args:
-        folder: holds ``*.h5`` recordings with a ``/truth`` group.
-        recipe: names the filter.
-        body: the body the truth's betas belong to.
+def simulated_truth(path: Path, body: Body) -> Truth:
+    """What is known of a simulated recording.
 
     Raises:
-        InputError: the folder holds no recording, or their truth belongs to another body.
+        InputError: it has no truth, or its truth belongs to another body.
     """
-    paths = sorted(folder.glob("*.h5"))
-    if not paths:
+    truth = SimulatedTruth.load(path)
+    if truth.body_sha256 != body.sha256:
         raise InputError(
-            folder,
-            "no .h5 recordings",
-            "a folder written by simulate_dataset.py",
-            f"Run: python scripts/simulate_dataset.py train {folder}",
+            path,
+            f"truth for body {truth.body_id}",
+            f"truth for body {body.body_id}",
+            "Simulate the set again with this body.",
         )
-    cache = folder / "cache"
-    recordings = []
-    for path in tqdm(paths, desc=f"prepare {folder.name}", unit="rec"):
-        truth = SimulatedTruth.load(path)
-        if truth.body_sha256 != body.sha256:
-            raise InputError(
-                path,
-                f"truth for body {truth.body_id}",
-                f"truth for body {body.body_id}",
-                "Simulate the set again with this body.",
-            )
-        flow = partial(_crop_flow, truth, body)
-        labels = labels_of(truth, body)
-        recordings.append(prepare(path, cache, recipe, truth.K_given, labels, flow))
-    return recordings
+    return Truth(truth.K_given, labels_of(truth, body), SimulatedMotion(truth, body))
 
 
 def labels_of(truth: SimulatedTruth, body: Body) -> Labels:
@@ -71,11 +51,31 @@ def labels_of(truth: SimulatedTruth, body: Body) -> Labels:
     )
 
 
-def _crop_flow(
-    truth: SimulatedTruth, body: Body, t0: int, t1: int, crop: Crop
-) -> NDArray[np.float32]:
-    """Flow of the body's surface from t0 to t1 in crop pixels (2, S, S), NaN off the body."""
-    size = (crop.size, crop.size)
-    if not truth.present.any():
-        return np.full((2, *size), np.nan, np.float32)
-    return TrueSurface(truth, body).flow(t0, t1, crop.intrinsics(truth.K), size)
+class SimulatedMotion:
+    """The motion of the dressed mesh, as `datasets.prepared.TrueMotion`.
+
+    Args:
+        truth: of the recording.
+        body: the body it was made with.
+    """
+
+    def __init__(self, truth: SimulatedTruth, body: Body) -> None:
+        self._truth, self._body = truth, body
+
+    def displacements(self, events: NDArray[np.uint32], t0: int, t1: int) -> NDArray[np.float32]:
+        if self._surface is None or not len(events):
+            return np.full((len(events), 2), np.nan, np.float32)
+        first, last = int(events[0]), int(events[-1]) + 1
+        with h5py.File(self._truth.path) as file:
+            faces = file["truth/event_surface"][first:last]
+        return self._surface.displacements(faces[events - first], t0, t1)
+
+    def flow(self, t0: int, t1: int, crop: Crop) -> NDArray[np.float32]:
+        size = (crop.size, crop.size)
+        if self._surface is None:
+            return np.full((2, *size), np.nan, np.float32)
+        return self._surface.flow(t0, t1, crop.intrinsics(self._truth.K), size)
+
+    @cached_property
+    def _surface(self) -> TrueSurface | None:
+        return TrueSurface(self._truth, self._body) if self._truth.present.any() else None

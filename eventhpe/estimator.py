@@ -19,7 +19,7 @@ from eventhpe.events.stream import EventStream
 from eventhpe.events.windows import Window
 from eventhpe.sequence import ABSENT, HELD, TRACKED
 from eventhpe.weights import FLOWNET, SHAPENET, load_weights
-from flownet.model import FlowNet, FlowNetConfig
+from flownet.model import FlowNet, FlowNetConfig, flow_in_sides
 from shapenet.model import MEAN_SIGMA, ShapeNet, ShapeNetConfig, ShapeNetState
 
 SILENT_EVENTS = 8  # fewer new events in the region: nothing moved, the pose is held
@@ -33,13 +33,15 @@ class Networks:
 
     Attributes:
         flownet, shapenet: in evaluation mode, on one device.
-        recipe: shared input recipe.
+        recipe: ShapeNet's input recipe.
+        flow_recipe: FlowNet's, which may have another ``size`` and nothing else.
         hashes: network name -> sha256 of its tensors.
     """
 
     flownet: FlowNet
     shapenet: ShapeNet
     recipe: InputRecipe
+    flow_recipe: InputRecipe
     hashes: dict[str, str]
 
 
@@ -53,11 +55,11 @@ def load_networks(
     """
     flow_state, flow_card = load_weights(flownet, "flownet")
     shape_state, shape_card = load_weights(shapenet, "shapenet")
-    if flow_card.recipe != shape_card.recipe:
+    if replace(flow_card.recipe, size=shape_card.recipe.size) != shape_card.recipe:
         raise InputError(
             shapenet,
             f"the recipe {shape_card.recipe}",
-            f"that of the FlowNet, {flow_card.recipe}",
+            f"that of the FlowNet, {flow_card.recipe} (sizes may differ)",
             "Use two networks that were trained together.",
         )
     try:
@@ -70,7 +72,7 @@ def load_networks(
             "the configuration the weights were trained with",
             "Take the card from the release again.",
         ) from error
-    recipe = flow_card.recipe
+    recipe = shape_card.recipe
     eaten = (flow_net.config.in_channels, shape_net.config.in_channels, shape_net.config.image_size)
     if eaten != (recipe.bins, recipe.bins + 2, recipe.size):
         raise InputError(
@@ -94,7 +96,7 @@ def load_networks(
             ) from error
         module.to(device).eval().requires_grad_(False)
     hashes = {"flownet": flow_card.sha256, "shapenet": shape_card.sha256}
-    return Networks(flow_net, shape_net, flow_card.recipe, hashes)
+    return Networks(flow_net, shape_net, shape_card.recipe, flow_card.recipe, hashes)
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Estimator:
     def __init__(self, networks: Networks, camera: Camera, start: Step | None = None) -> None:
         self.networks = networks
         self.camera = camera
-        self._denoise = networks.recipe.noise_filter(camera.width, camera.height)
+        self._keep_signal = networks.recipe.noise_filter(camera.width, camera.height)
         self._filtered = EventStream.empty(camera.width, camera.height)
         self._tracker = RegionTracker(camera.width, camera.height)
         self._increments = networks.shapenet.config.head == "increments"
@@ -179,7 +181,8 @@ class Estimator:
     def _filter(self, window: Window) -> EventStream:
         """The window's events that pass the noise filter; each event is judged once."""
         since = window.t0 if self._seen_until is None else max(window.t0, self._seen_until)
-        fresh = self._denoise(window.events.between(since, window.t1))
+        fresh = window.events.between(since, window.t1)
+        fresh = fresh.masked(self._keep_signal(fresh))
         self._seen_until = window.t1
         old = self._filtered.between(window.t0, since)
         self._filtered = EventStream.concatenate([old, fresh])
@@ -189,10 +192,14 @@ class Estimator:
         networks = self.networks
         device = next(networks.shapenet.parameters()).device
         grid = networks.recipe.prepare(events, window.t0, window.t1, crop)
+        flow_grid = grid
+        if networks.flow_recipe.size != crop.size:
+            flow_crop = replace(crop, size=networks.flow_recipe.size)
+            flow_grid = networks.flow_recipe.prepare(events, window.t0, window.t1, flow_crop)
         geometry = _geometry(self.camera, crop)
         with torch.inference_mode():
-            image = torch.from_numpy(grid)[None].to(device)
-            flow = networks.flownet(image)[-1] / crop.size
+            image, flow_image = (torch.from_numpy(g)[None].to(device) for g in (grid, flow_grid))
+            flow = flow_in_sides(networks.flownet, flow_image, crop.size)
             inputs = torch.cat([image, flow], dim=1)[None]
             log_step = torch.tensor([math.log(step_us * 1e-6)])
             place = torch.cat([region_features(*geometry), log_step])[None, None].to(device)

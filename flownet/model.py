@@ -153,6 +153,21 @@ def preset_config(name: str, in_channels: int = 8) -> FlowNetConfig:
     return FlowNetConfig(in_channels=in_channels, **PRESETS[name])
 
 
+def flow_in_sides(network: FlowNet, events: Tensor, size: int) -> Tensor:
+    """Return the finest flow as stage two reads it: in sides of the image, on its own grid.
+
+    Args:
+        network: FlowNet.
+        events: (B, C, S, S).
+        size: side of the grid asked for, pixels; flow is averaged onto it by area.
+
+    Returns:
+        (B, 2, size, size), displacement over the window divided by the side.
+    """
+    flow = network(events)[-1] / events.shape[-1]
+    return functional.interpolate(flow, size=(size, size), mode="area")
+
+
 def upsample_flow(flow: Tensor, factor: int) -> Tensor:
     """Enlarge (B, 2, H, W) bilinearly by ``factor`` on the pixel-centre grid; values are kept."""
     if factor == 1:

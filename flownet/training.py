@@ -1,4 +1,4 @@
-"""Training FlowNet from events alone, as a LightningModule."""
+"""Training FlowNet, by events alone, by frames or by true flow, as a LightningModule."""
 
 from dataclasses import replace
 from typing import Literal
@@ -7,39 +7,48 @@ import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, StepLR
 
 from eventhpe.schedule import cosine_cycle
-from flownet.losses import event_loss
+from flownet.losses import endpoint_loss, event_loss, focus_loss, frame_loss
 from flownet.model import FlowNet, preset_config
+from flownet.warping import sample_flow
 
 
 class FlowTraining(lightning.LightningModule):
-    """Unsupervised flow: average timestamps and smoothness, AdamW, one cosine cycle.
+    """Trains FlowNet with AdamW.
 
     A batch is a dict of "voxel" (B, C, H, W) float32, normalised; "events" (B, N, 4) as in
-    ``average_timestamp_loss``; and, in validation where there is truth, "flow" (B, 2, H, W) in
-    pixels per window, NaN where it is not defined or no event tells of it.
+    `average_timestamp_loss`; for the photometric loss "first" and "second" (B, 1, H, W) in 0..1,
+    grayscale at the window's start and end; and, for supervision and for the errors that validation
+    logs, "displacement" (B, N, 2), how far what fired each event moves over the window, pixels, NaN
+    where that is not known.
 
     Args:
         preset: which FlowNet to train.
+        loss: "events" (`event_loss`) and "photometric" (`frame_loss`) need no truth; "supervised"
+            (`endpoint_loss`) is the bound that they are compared with.
         in_channels: channels of the event representation.
         max_displacement: bound of the flow, pixels per window; None keeps the preset's.
         learning_rate: the cycle's highest.
         weight_decay: AdamW's.
-        smoothness_weight: of the smoothness term beside the average timestamps.
-        max_steps: optimiser steps of the whole cycle; the rate stays at its lowest after them.
+        smoothness_weight: of the smoothness term of the losses without truth.
+        references: instants of the window that the photometric loss chooses from.
+        schedule: "cosine", one cycle over the run with a warm-up over its first 5%, or "step", a
+            tenth of the rate after every third epoch (Zou et al., ICCV 2021).
     """
 
     def __init__(
         self,
         preset: Literal["small", "paper"] = "small",
+        loss: Literal["events", "photometric", "supervised"] = "events",
         in_channels: int = 8,
         max_displacement: float | None = None,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-4,
         smoothness_weight: float = 0.003,
-        max_steps: int = 10_000,
+        references: tuple[float, ...] = (0.0,),
+        schedule: Literal["cosine", "step"] = "cosine",
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -49,8 +58,10 @@ class FlowTraining(lightning.LightningModule):
         self.network = FlowNet(config)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.loss = loss
         self.smoothness_weight = smoothness_weight
-        self.max_steps = max_steps
+        self.references = references
+        self.schedule = schedule
 
     def forward(self, voxel: Tensor) -> Tensor:
         """Return the finest flow (B, 2, H, W), pixels per window."""
@@ -58,41 +69,57 @@ class FlowTraining(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Return the loss of one batch."""
-        loss, _ = self._losses(batch, "train")
-        return loss
+        return self._loss(batch, self.network(batch["voxel"]), "train")
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
-        """Log the loss and, where there is truth, the flow's error beside that of zero flow."""
-        _, flow = self._losses(batch, "val")
-        if "flow" in batch:
-            self._log_errors(flow, batch["flow"])
+        """Log the loss and the focus (`focus_loss`), which any two networks can be compared by, and
+        where there is truth the flow's error beside that of zero flow."""
+        flows = self.network(batch["voxel"])
+        self._loss(batch, flows, "val")
+        focus = focus_loss(flows[-1].float(), batch["events"])
+        self.log("val/focus", focus, batch_size=len(batch["voxel"]))
+        if "displacement" in batch:
+            self._log_errors(flows[-1], batch["events"], batch["displacement"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW with a linear warm-up over 5% of the steps and a cosine to zero."""
+        """Return AdamW (Adam, where the decay is 0) and the schedule of its rate."""
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )
-        schedule = LambdaLR(optimizer, lambda step: cosine_cycle(step, self.max_steps))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        if self.schedule == "step":
+            tenths = StepLR(optimizer, step_size=3, gamma=0.1)
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": tenths, "interval": "epoch"},
+            }
+        # Asked anew when a run goes on, so that it may go on for longer than was planned.
+        total = int(self.trainer.estimated_stepping_batches)
+        cycle = LambdaLR(optimizer, lambda step: cosine_cycle(step, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
-    def _losses(self, batch: dict[str, Tensor], stage: str) -> tuple[Tensor, Tensor]:
-        flows = self.network(batch["voxel"])
-        loss, timestamp = event_loss(flows, batch["events"], self.smoothness_weight)
+    def _loss(self, batch: dict[str, Tensor], flows: list[Tensor], stage: str) -> Tensor:
+        # Coordinates of 64 pixels and more need more digits than bfloat16 has.
+        flows = [flow.float() for flow in flows]
+        with torch.autocast(flows[0].device.type, enabled=False):
+            if self.loss == "events":
+                loss, part = event_loss(flows, batch["events"], self.smoothness_weight)
+            elif self.loss == "photometric":
+                images = batch["first"], batch["second"]
+                loss, part = frame_loss(flows, *images, self.smoothness_weight, self.references)
+            else:
+                loss = part = endpoint_loss(flows, batch["events"], batch["displacement"])
         size = len(batch["voxel"])
         self.log(f"{stage}/loss", loss, batch_size=size, prog_bar=True)
-        self.log(f"{stage}/timestamp", timestamp, batch_size=size)
-        return loss, flows[-1]
+        self.log(f"{stage}/{self.loss}", part, batch_size=size)
+        return loss
 
-    def _log_errors(self, flow: Tensor, truth: Tensor) -> None:
-        known = truth.isfinite().all(dim=1)
-        pixels = int(known.sum())
-        if pixels == 0:
+    def _log_errors(self, flow: Tensor, events: Tensor, displacement: Tensor) -> None:
+        known = displacement.isfinite().all(dim=-1) & events[..., 3].ne(0)
+        count = int(known.sum())
+        if count == 0:
             return
-        truth = torch.nan_to_num(truth)
-        # Weighted by pixels, the epoch's mean is one sum over all pixels.
-        for name, error in (("aee", flow - truth), ("aee_zero", truth)):
-            mean = error.norm(dim=1)[known].mean()
-            self.log(f"val/{name}", mean, batch_size=pixels, prog_bar=True)
+        predicted = sample_flow(flow.float(), events[..., 0], events[..., 1])[known]
+        truth = displacement[known]
+        # Weighted by events, the epoch's mean is one sum over all of them.
+        for name, error in (("aee", predicted - truth), ("aee_zero", truth)):
+            self.log(f"val/{name}", error.norm(dim=-1).mean(), batch_size=count, prog_bar=True)

@@ -5,6 +5,7 @@ Writes OUT.json (the card) and OUT.safetensors (float16) beside it.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from flownet.training import FlowTraining
 from shapenet.training import ShapeTraining
 
 
-def export(run: Path, out: Path) -> Card:
+def export(run: Path, out: Path, licence: str) -> Card:
     """Write the card and the tensors of a run's best checkpoint.
 
     Raises:
@@ -35,6 +36,7 @@ def export(run: Path, out: Path) -> Card:
     if "flownet" in data:
         name, training = "shapenet", ShapeTraining
         recipe = load_weights(Path(data["flownet"]), "flownet")[1].recipe
+        recipe = replace(recipe, size=data["size"])
     else:
         name, training = "flownet", FlowTraining
         recipe = InputRecipe(**(data["recipe"] or {}))
@@ -44,13 +46,14 @@ def export(run: Path, out: Path) -> Card:
         config=network.config_dict(),
         recipe=recipe,
         training={
-            "command": f"scripts/train_{name}.py fit --config scripts/configs/{name}/small.yaml",
-            "data": f"scripts/simulate_dataset.py train, into {data['root']}",
+            "script": f"scripts/train_{name}.py fit",
+            "model": config["model"],
+            "data": data,
             "begun_with": config["init"],
             "steps": int(checkpoint["global_step"]),
             "validation": _validation(checkpoint),
         },
-        licence="MIT; trained on simulated data alone",
+        licence=licence,
     )
     return save_weights(out, network.state_dict(), card)
 
@@ -67,9 +70,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder of the training run")
     parser.add_argument("out", type=Path, help="card to write (.json)")
+    parser.add_argument(
+        "--licence", default="not stated", help="what the data allow; goes into the card"
+    )
     options = parser.parse_args()
     try:
-        card = export(options.run, options.out)
+        card = export(options.run, options.out, options.licence)
     except InputError as error:
         parser.exit(2, f"error: {error}\n")
     print(f"{options.out}: {card.network}, {card.training}")

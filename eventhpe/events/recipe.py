@@ -56,12 +56,12 @@ class InputRecipe:
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} is {value!r}, not a whole number from {least}")
 
-    def noise_filter(self, width: int, height: int) -> Callable[[EventStream], EventStream]:
-        """A fresh filter for one recording; feed it consecutive blocks, each event once."""
+    def noise_filter(self, width: int, height: int) -> Callable[[EventStream], NDArray[np.bool_]]:
+        """A fresh filter for one recording: feed it consecutive blocks, each event once, and it
+        says which events stay."""
         if self.background_activity_us == 0:
-            return lambda events: events
-        noise = BackgroundActivityFilter(width, height, self.background_activity_us)
-        return lambda events: events.masked(noise.keep(events))
+            return lambda events: np.ones(len(events), bool)
+        return BackgroundActivityFilter(width, height, self.background_activity_us).keep
 
     def prepare(self, events: EventStream, t0: int, t1: int, crop: Crop) -> NDArray[np.float32]:
         """Accumulate the events of [t0, t1) and resample them to the crop.

@@ -34,6 +34,7 @@ class SensorKind:
         hot_hz: as ``bandwidth_hz``.
         noise_spread, rebound_on, rebound_off, double_off: ranges, drawn evenly. Those of the
             DVS128 and DAVIS lie about what recordings of these cameras show (docs/realism.md).
+        frames: whether the pixels also give grayscale frames (`eventhpe.simulation.frames`).
     """
 
     name: str
@@ -54,6 +55,7 @@ class SensorKind:
     rebound_on: Range = (0.0, 0.05)
     rebound_off: Range = (0.0, 0.05)
     double_off: Range = (0.0, 0.0)
+    frames: bool = False
 
     def draw(self, rng: np.random.Generator) -> SensorParameters:
         """One camera of this kind with its settings."""
@@ -111,6 +113,7 @@ _KINDS = (
         hot_pixels=2.0,
         rebound_on=(0.0, 0.3),
         rebound_off=(0.0, 0.13),
+        frames=True,
     ),
     SensorKind(
         "davis346",
@@ -120,6 +123,7 @@ _KINDS = (
         bandwidth_hz=(80.0, 600.0),
         rebound_on=(0.0, 0.3),
         rebound_off=(0.0, 0.13),
+        frames=True,
     ),
     # The DVXplorer Lite: its data sheet (iniVation) gives 100 M events/s and stamps of 200 us.
     SensorKind(
@@ -166,6 +170,7 @@ _KINDS = (
         noise_hz=(0.005, 0.07),
         leak_hz=(0.0, 0.01),
         hot_pixels=5.0,
+        frames=True,
     ),
 )
 

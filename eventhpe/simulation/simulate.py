@@ -16,6 +16,7 @@ from eventhpe.errors import InputError
 from eventhpe.events.formats.dsec_writer import DsecWriter
 from eventhpe.events.stream import EventStream
 from eventhpe.files import atomic_path
+from eventhpe.simulation.frames import write_frames
 from eventhpe.simulation.imaging import NEAR
 from eventhpe.simulation.motion.performance import Motion, Plan, random_motion, single_motion
 from eventhpe.simulation.motion.retargeting import ground_height
@@ -88,7 +89,8 @@ def simulate(
 ) -> dict[str, object]:
     """Simulate one recording into a DSEC-layout file with its truth.
 
-    Beside ``events`` the file has a group ``truth`` (see `eventhpe.simulation.truth`).
+    Beside ``events`` the file has a group ``truth`` (see `eventhpe.simulation.truth`), and
+    ``frames`` where the sensor has frames (see `eventhpe.simulation.frames`).
     The same configuration, seed and body give the same bytes on the same machine.
 
     Args:
@@ -114,6 +116,8 @@ def simulate(
         DsecWriter(partial, view.width, view.height) as writer,
     ):
         description["num_events"] = write_events(writer, renderer, samples)
+        if SENSORS[drawn.sensor_name].frames:
+            write_frames(writer.file, drawn.scene, samples, seed)
         write_truth(writer.file, drawn, samples, body, description)
     return description
 

@@ -9,7 +9,10 @@ from torch import Tensor
 from flownet.losses import (
     average_timestamp_loss,
     charbonnier,
+    endpoint_loss,
     event_loss,
+    focus_loss,
+    frame_loss,
     photometric_loss,
     smoothness_loss,
 )
@@ -101,6 +104,40 @@ def test_collapse_does_not_pay(scene, stride):
         assert truth < score(flow, events, stride), name
 
 
+@pytest.mark.parametrize("scene", SCENES)
+def test_focus_prefers_the_true_flow(scene):
+    events, (u, v) = SCENES[scene]
+    truth = focus_loss(constant(u, v), events).item()
+    for factor in (0.0, 0.5, 2.0, -1.0):
+        assert truth < focus_loss(constant(factor * u, factor * v), events).item(), factor
+
+
+@pytest.mark.parametrize("scene", [name for name in SCENES if name != "one dot"])
+def test_focus_does_not_reward_collapse(scene):
+    events, (u, v) = SCENES[scene]
+    truth = focus_loss(constant(u, v), events).item()
+    for share in (0.5, 1.0, 2.0):
+        for flow in (
+            towards(32.0, 24.0, share),
+            towards(32.0, None, share),
+            towards(None, 24.0, share),
+        ):
+            assert truth < focus_loss(flow, events).item()
+    assert truth < focus_loss(constant(300.0, 0.0), events).item()
+
+
+def test_focus_of_no_motion_is_one_wherever_events_stand_between_pixels():
+    events, _ = SCENES["dots right"]
+    still = constant(0.0, 0.0)
+    assert focus_loss(still, events).item() == pytest.approx(1.0)
+    # A warp by whole or half pixels that moves all events alike makes nothing sharper.
+    together = events.clone()
+    together[..., 2] = 0.0
+    for shift in (0.5, 1.0, 1.3):
+        ratio = focus_loss(constant(shift, 0.0), together).item()
+        assert ratio == pytest.approx(1.0, abs=0.08), shift
+
+
 def test_known_answers():
     # Two events at one pixel at the ends of the window: both references average 0.5.
     events = torch.tensor([[[5.0, 5, 0, 1], [5, 5, 1, 1]]])
@@ -136,6 +173,7 @@ def test_degenerate_windows_are_finite_with_gradients(events):
     sizes = [(-(-HEIGHT // s), -(-WIDTH // s)) for s in STRIDES]
     flows = [(10 * torch.randn(2, 2, *size)).requires_grad_() for size in sizes]
     loss, timestamp = event_loss(flows, events, smoothness_weight=0.1)
+    loss = loss + focus_loss(flows[-1], events)
     loss.backward()
     assert torch.isfinite(loss)
     assert 0 <= timestamp.item() <= 1
@@ -200,28 +238,78 @@ def pair(u: int, v: int) -> tuple[Tensor, Tensor]:
 
 def test_photometric_loss_prefers_the_true_flow_on_every_scale():
     first, second = pair(4, -2)
+    for references in ((0.0,), (0.0, 0.5, 1.0)):
 
-    def loss(factor: float) -> float:
-        flow = constant(4 * factor, -2 * factor)
-        flows = [torch.nn.functional.avg_pool2d(flow, s) for s in STRIDES]
-        return photometric_loss(first, second, flows).item()
+        def loss(factor: float, references: tuple[float, ...] = references) -> float:
+            flow = constant(4 * factor, -2 * factor)
+            flows = [torch.nn.functional.avg_pool2d(flow, s) for s in STRIDES]
+            return frame_loss(flows, first, second, 0.5, references)[0].item()
 
-    truth = loss(1.0)
-    assert all(truth < loss(factor) for factor in (0.0, 0.5, 1.5, 2.0, -1.0))
+        truth = loss(1.0)
+        assert all(truth < loss(factor) for factor in (0.0, 0.5, 1.5, 2.0, -1.0))
 
 
-def test_photometric_loss_at_the_finest_scale_is_exact_for_whole_pixels():
+def test_photometric_loss_is_exact_for_whole_pixels():
     first, second = pair(3, 1)
-    coarse = [torch.zeros(1, 2, HEIGHT // s, WIDTH // s) for s in STRIDES[:-1]]
-    with_truth = photometric_loss(first, second, [*coarse, constant(3.0, 1.0)], 0.0)
-    zeros = photometric_loss(first, second, [*coarse, constant(0.0, 0.0)], 0.0)
-    at_truth = charbonnier(torch.zeros(1)).item()
-    rows, columns = slice(0, HEIGHT), slice(0, WIDTH)
-    at_zero = charbonnier(second - first)[..., rows, columns].mean().item()
-    assert 4 * (zeros - with_truth).item() == pytest.approx(at_zero - at_truth, rel=1e-4)
+    truth = photometric_loss(first, second, constant(3.0, 1.0)).item()
+    assert truth == pytest.approx(charbonnier(torch.zeros(1)).item(), rel=1e-4)
+    zero = photometric_loss(first, second, constant(0.0, 0.0)).item()
+    assert zero == pytest.approx(charbonnier(second - first).mean().item(), rel=1e-4)
+
+
+def test_points_outside_the_images_do_not_count():
+    first, second = pair(0, 0)
+    far = constant(0.0, 0.0)
+    far[:, 0, :, WIDTH // 2 :] = 1000.0
+    here = charbonnier(second - first)[..., : WIDTH // 2].mean().item()
+    assert photometric_loss(first, second, far).item() == pytest.approx(here, rel=1e-4)
+    gone = constant(1000.0, 0.0).requires_grad_()
+    loss = photometric_loss(first, second, gone)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(gone.grad).all()
+
+
+def test_several_references_know_the_flow_of_a_surface_that_comes_into_view():
+    """A grey square moves over a ground of strong texture. Where it arrives during the window, the
+    reference 0 alone punishes its flow, which leads from one piece of ground to another; with the
+    window's end too, its flow is the better one."""
+    torch.manual_seed(1)
+    first = torch.rand(1, 1, HEIGHT, WIDTH)
+    second = first.clone()
+    square = 0.45 + 0.1 * torch.rand(12, 12)
+    first[..., 20:32, 20:32] = square
+    second[..., 20:32, 26:38] = square
+    surfaces = constant(0.0, 0.0)
+    surfaces[:, 0, 20:32, 20:38] = 6.0  # all that the square covers at some time
+    at_start = constant(0.0, 0.0)
+    at_start[:, 0, 20:32, 20:32] = 6.0  # and what it covers at the start
+
+    def loss(flow: Tensor, *references: float) -> float:
+        return photometric_loss(first, second, flow, references).item()
+
+    assert loss(at_start, 0.0) < loss(surfaces, 0.0)
+    assert loss(surfaces, 0.0, 1.0) < loss(at_start, 0.0, 1.0)
+    nothing = charbonnier(torch.zeros(1)).item()
+    assert loss(surfaces, 0.0, 1.0) == pytest.approx(nothing, rel=1e-4)
 
 
 def test_images_outside_the_unit_range_are_refused():
     image = torch.full((1, 1, HEIGHT, WIDTH), 255.0)
     with pytest.raises(ValueError, match=r"0\.\.1"):
-        photometric_loss(image, image, [constant(0.0, 0.0)])
+        photometric_loss(image, image, constant(0.0, 0.0))
+
+
+def test_endpoint_loss_is_the_mean_distance_of_known_events():
+    events = torch.tensor([[[5.0, 5, 0.2, 1], [9, 7, 0.5, -1], [3, 3, 0.9, 1], [0, 0, 0, 0]]])
+    truth = torch.tensor([[[3.0, 0], [0, 4], [float("nan")] * 2, [9, 9]]])
+    flows = [torch.zeros(1, 2, -(-HEIGHT // s), -(-WIDTH // s)) for s in STRIDES]
+    assert endpoint_loss(flows, events, truth).item() == pytest.approx(3.5, rel=1e-3)
+    flows = [flow + torch.tensor([3.0, 0])[:, None, None] for flow in flows]
+    assert endpoint_loss(flows, events, truth).item() == pytest.approx((0.01 + 5) / 2, rel=1e-3)
+    unknown = torch.full_like(truth, float("nan"))
+    flows = [flow.requires_grad_() for flow in flows]
+    nothing = endpoint_loss(flows, events, unknown)
+    nothing.backward()
+    assert nothing.item() == 0
+    assert all(torch.isfinite(flow.grad).all() for flow in flows)

@@ -17,13 +17,12 @@ def items(count: int, truth: bool = True) -> list[dict[str, torch.Tensor]]:
     torch.manual_seed(0)
     made = []
     for _ in range(count):
-        flow = torch.full((2, 32, 32), float("nan"))
-        flow[0, :4] = 3.0
-        flow[1, :4] = 4.0
         events = torch.rand(50, 4) * torch.tensor([31.0, 31.0, 1.0, 1.0])
         events[:, 3] = torch.where(torch.rand(50) < 0.5, -1.0, 1.0)
         item = {"voxel": torch.randn(5, 32, 32), "events": events}
-        made.append(item | {"flow": flow} if truth else item)
+        moved = torch.full((50, 2), float("nan"))
+        moved[:20] = torch.tensor([3.0, 4.0])
+        made.append(item | {"displacement": moved} if truth else item)
     return made
 
 
@@ -39,7 +38,7 @@ def trainer(**options: int) -> lightning.Trainer:
 
 
 def test_an_epoch_trains_and_logs_the_error_beside_that_of_zero_flow():
-    module = FlowTraining(in_channels=5, max_steps=4)
+    module = FlowTraining(in_channels=5)
     before = [parameter.detach().clone() for parameter in module.parameters()]
     run = trainer(max_epochs=1)
     run.fit(module, DataLoader(items(4), batch_size=2), DataLoader(items(2), batch_size=2))
@@ -48,16 +47,16 @@ def test_an_epoch_trains_and_logs_the_error_beside_that_of_zero_flow():
     ]
     assert all(changed)
     assert run.logged_metrics["val/aee_zero"].item() == pytest.approx(5.0)
-    assert {"train/loss", "val/loss", "val/aee", "val/timestamp"} <= set(run.logged_metrics)
+    assert {"train/loss", "val/loss", "val/aee", "val/events"} <= set(run.logged_metrics)
 
 
-def test_errors_are_averaged_over_pixels_not_over_batches():
+def test_errors_are_averaged_over_events_not_over_batches():
     sparse, dense = items(2)
-    sparse["flow"][:] = float("nan")
-    sparse["flow"][:, 0, 0] = torch.tensor([30.0, 40.0])
+    sparse["displacement"][:] = float("nan")
+    sparse["displacement"][0] = torch.tensor([30.0, 40.0])
     run = trainer()
     run.validate(FlowTraining(in_channels=5), DataLoader([sparse, dense]), verbose=False)
-    expected = (50.0 + 128 * 5.0) / 129
+    expected = (50.0 + 20 * 5.0) / 21
     assert run.logged_metrics["val/aee_zero"].item() == pytest.approx(expected)
 
 
