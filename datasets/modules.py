@@ -135,6 +135,9 @@ class FlowData(TrainingData):
 
     def load(self, part: str) -> list[PreparedRecording]:
         recordings = super().load(part)
+        if self.loss == "supervised":
+            for recording in recordings:
+                _ = recording.motion  # says here, not in a loader process, that it is not known
         if self.loss != "photometric":
             return recordings
         with_frames = [recording for recording in recordings if len(recording.frames or ()) > 1]

@@ -53,7 +53,8 @@ def photometric_loss(
 
     With the one reference 0 it is EV-FlowNet's eq. 2 (Zhu et al., RSS 2018) and EventHPE's: the
     flow at the window's start. But events fire where a surface passes during the window, also on
-    pixels that it reaches only later, and there that flow is the background's. The least error over
+    pixels that it reaches only later, and there that flow is the background's, which is covered at
+    the window's end. The least error over
     several references (after Godard et al., ICCV 2019, eq. 4) asks that *some* surface which is at
     x during the window moves by F(x).
 
