@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from eventhpe.weights import load_weights
 from flownet.training import FlowTraining
@@ -211,8 +212,9 @@ def test_two_processes_train_one_network_on_different_items(training_flags, tmp_
         *(ranks[0][part]["network.heads.0.weight"] for part in ("before", "after"))
     )
     alone = []
+    config = yaml.safe_load((tmp_path / "flownet-small" / "config.yaml").read_text())
     for rank in ranks:
-        module = FlowTraining(in_channels=8)
+        module = FlowTraining(**config["model"])
         module.load_state_dict(rank["before"])
         monkeypatch.setattr(module, "log", lambda *_, **__: None)
         module.training_step(rank["batch"], 0).backward()

@@ -94,3 +94,23 @@ def test_imports_nothing_of_the_pipeline():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("loss", ["events", "photometric", "supervised"])
+@pytest.mark.parametrize("window", ["empty", "one event", "one pixel"])
+def test_a_step_on_a_degenerate_window_is_finite(loss, window, monkeypatch):
+    torch.manual_seed(0)
+    module = FlowTraining(loss=loss, in_channels=5, references=(0.0, 1.0))
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
+    count = {"empty": 0, "one event": 1, "one pixel": 30}[window]
+    events = torch.zeros(2, 30, 4)
+    events[:, :count] = torch.tensor([9.0, 7.0, 0.5, 1.0])
+    voxel = torch.zeros(2, 5, 32, 32)
+    voxel[:, 2, 7, 9] = count
+    black = torch.zeros(2, 1, 32, 32)
+    unknown = torch.full((2, 30, 2), float("nan"))
+    batch = {"voxel": voxel, "events": events, "displacement": unknown}
+    result = module.training_step({**batch, "first": black, "second": black}, 0)
+    result.backward()
+    assert torch.isfinite(result)
+    assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
