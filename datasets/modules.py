@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader
 
 from datasets.clips import NO_AUGMENTATION, Augmentation, FlowExtra, FlowWindows, PoseClips
 from datasets.folders import load_recordings
+from datasets.networks import load_flownet
 from datasets.ordered import OrderedSampler
 from datasets.prepared import PreparedRecording, missing_frames
 from eventhpe.body import load_body
 from eventhpe.events.recipe import InputRecipe
-from eventhpe.weights import load_weights
-from flownet.model import FlowNet, FlowNetConfig, flow_in_sides
+from flownet.model import flow_in_sides
 
 VALIDATION_SEED = 20_000
 FlowLoss = Literal["events", "photometric", "supervised"]
@@ -198,14 +198,12 @@ class PoseData(TrainingData):
         workers: int = 1,
         seed: int = 0,
     ) -> None:
-        state, card = load_weights(Path(flownet), "flownet")
+        network, card = load_flownet(Path(flownet))
         recipe = replace(card.recipe, size=size)
         super().__init__(root, recipe, batch_size, count, val_count, workers, seed)
         self.flow_size = card.recipe.size
         self.steps, self.steps_us = steps, tuple(steps_us)
-        self.flownet = FlowNet(FlowNetConfig(**card.config))
-        self.flownet.load_state_dict(state)
-        self.flownet.eval().requires_grad_(False)
+        self.flownet = network
 
     def mean_rotations(self) -> torch.Tensor:
         """(24, 3, 3) chordal mean of the training poses (Hartley et al., IJCV 2013, section 5)."""

@@ -19,10 +19,8 @@ from eventhpe.errors import InputError
 from eventhpe.weights import load_weights
 
 EXIT_BAD_INPUT = 2
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
 FLOW_CHANNELS = 2  # of ShapeNet's input, behind the events
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class KeepLast(Checkpoint):

@@ -54,9 +54,8 @@ def photometric_loss(
     With the one reference 0 it is EV-FlowNet's eq. 2 (Zhu et al., RSS 2018) and EventHPE's: the
     flow at the window's start. But events fire where a surface passes during the window, also on
     pixels that it reaches only later, and there that flow is the background's, which is covered at
-    the window's end. The least error over
-    several references (after Godard et al., ICCV 2019, eq. 4) asks that *some* surface which is at
-    x during the window moves by F(x).
+    the window's end. The least error over several references (after Godard et al., ICCV 2019,
+    eq. 4) asks that *some* surface which is at x during the window moves by F(x).
 
     Args:
         first, second: (B, C, H, W) images in 0..1.
@@ -157,7 +156,7 @@ def frame_loss(
     Args:
         flows: as FlowNet returns them.
         first, second: see `photometric_loss`, full resolution.
-        smoothness_weight: of the smoothness term; EventHPE has 0.5.
+        smoothness_weight: of the smoothness term; EventHPE has 0.5 for images in 0..255.
         references: see `photometric_loss`.
 
     Returns:

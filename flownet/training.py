@@ -32,7 +32,8 @@ class FlowTraining(lightning.LightningModule):
         max_displacement: bound of the flow, pixels per window; None keeps the preset's.
         learning_rate: the cycle's highest.
         weight_decay: AdamW's.
-        smoothness_weight: of the smoothness term of the losses without truth.
+        smoothness_weight: of the smoothness term of the losses without truth. Ten times the default
+            keeps the lesser component of the flow at zero (docs/flow.md).
         references: instants of the window that the photometric loss chooses from.
         schedule: "cosine", one cycle over the run with a warm-up over its first 5%, or "step", a
             tenth of the rate after every third epoch (Zou et al., ICCV 2021).
@@ -46,7 +47,7 @@ class FlowTraining(lightning.LightningModule):
         max_displacement: float | None = None,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-4,
-        smoothness_weight: float = 0.003,
+        smoothness_weight: float = 0.0003,
         references: tuple[float, ...] = (0.0,),
         schedule: Literal["cosine", "step"] = "cosine",
     ) -> None:

@@ -25,43 +25,31 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def simulated_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of a simulated walk before a 128x128 sensor, with its truth."""
-    from eventhpe.body import load_body
-    from eventhpe.simulation.sensor import SensorParameters
-    from eventhpe.simulation.simulate import SimulationConfig, simulate
-
-    path = tmp_path_factory.mktemp("simulated") / "walk.h5"
-    config = SimulationConfig(
-        duration_s=2.0,
-        sensor="dvs128",
-        motion="walk",
-        shadow=False,
-        flicker=False,
-        exact_focal=True,
-        parameters=SensorParameters(noise_hz=0.1),
-    )
-    simulate(config, path, 7, load_body())
-    return path
+    return _walk(tmp_path_factory.mktemp("simulated"), "dvs128", 2.0)
 
 
 @pytest.fixture(scope="session")
 def framed_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second of a simulated walk before a DAVIS346, with frames and its truth."""
+    return _walk(tmp_path_factory.mktemp("framed"), "davis346", 1.02)
+
+
+def _walk(folder: Path, sensor: str, duration_s: float) -> Path:
     from eventhpe.body import load_body
     from eventhpe.simulation.sensor import SensorParameters
     from eventhpe.simulation.simulate import SimulationConfig, simulate
 
-    path = tmp_path_factory.mktemp("framed") / "walk.h5"
     config = SimulationConfig(
-        duration_s=1.02,
-        sensor="davis346",
+        duration_s=duration_s,
+        sensor=sensor,
         motion="walk",
         shadow=False,
         flicker=False,
         exact_focal=True,
         parameters=SensorParameters(noise_hz=0.1),
     )
-    simulate(config, path, 7, load_body())
-    return path
+    simulate(config, folder / "walk.h5", 7, load_body())
+    return folder / "walk.h5"
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from datasets.prepared import PreparedRecording
 from eventhpe.camera import Crop
 from eventhpe.evaluation.flow_methods import FlowMethod, FlowWindow
 from eventhpe.metrics import FlowSums, flow_sums
+from eventhpe.simulation.truth import pixel_flow
 
 Float32 = NDArray[np.float32]
 
@@ -40,16 +41,11 @@ def event_truth(recording: PreparedRecording, window: FlowWindow) -> TruePixels:
 
     Pixels with noise alone and those outside the region are left out.
     """
-    events = window.events
-    moved = recording.displacements(window.t0, window.t1)
-    known = np.flatnonzero(np.isfinite(moved).all(axis=1))
-    known = known[window.holds(np.stack([events.x[known], events.y[known]], axis=1))]
-    place = events.y[known].astype(np.int64) * events.width + events.x[known]
-    cells, member, count = np.unique(place, return_inverse=True, return_counts=True)
-    sums = [np.bincount(member, moved[known, axis], len(cells)) for axis in (0, 1)]
-    flow = np.stack(sums, axis=1) / count[:, None]
-    pixels = np.stack([cells % events.width, cells // events.width], axis=1)
-    return TruePixels(pixels.astype(np.float32), flow.astype(np.float32))
+    flow = pixel_flow(window.events, recording.displacements(window.t0, window.t1))
+    v, u = np.nonzero(np.isfinite(flow).all(axis=0))
+    pixels = np.stack([u, v], axis=1).astype(np.float32)
+    inside = window.holds(pixels)
+    return TruePixels(pixels[inside], flow[:, v[inside], u[inside]].T)
 
 
 def surface_truth(recording: PreparedRecording, window: FlowWindow) -> TruePixels:

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from datasets.networks import load_flownet
 from eventhpe.camera import Crop
 from eventhpe.errors import InputError
 from eventhpe.events.recipe import InputRecipe
 from eventhpe.events.stream import EventStream
-from eventhpe.weights import RELEASED, load_weights
-from flownet.model import FlowNet, FlowNetConfig
+from eventhpe.weights import RELEASED
+from flownet.model import FlowNet
 from flownet.warping import sample_flow
 
 Float32 = NDArray[np.float32]
@@ -106,26 +107,7 @@ class NetworkFlow:
         Raises:
             InputError: the card or its tensors cannot be used.
         """
-        state, card = load_weights(card_path, "flownet")
-        try:
-            network = FlowNet(FlowNetConfig(**card.config))
-            network.load_state_dict(state)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(
-                card_path,
-                f"a configuration and tensors that build no FlowNet ({error})",
-                "those that the weights were trained with",
-                "Take the card and the tensors from the same release.",
-            ) from error
-        channels = network.config.in_channels
-        if channels != card.recipe.bins:
-            raise InputError(
-                card_path,
-                f"a FlowNet of {channels} channels with a recipe of {card.recipe.bins} bins",
-                "as many bins as channels",
-                "Take the card from the release again.",
-            )
-        network.eval().requires_grad_(False)
+        network, card = load_flownet(card_path)
         return cls(card_path.stem, network, card.recipe, card.sha256)
 
     def at(self, window: FlowWindow, pixels: Float32) -> Float32:

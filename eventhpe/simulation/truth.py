@@ -265,15 +265,27 @@ class TrueSurface:
         Returns:
             (2, H, W) float32 sensor pixels from t0 to t1; NaN where no signal event fired.
         """
-        moved = self.displacements(surface, t0_us, t1_us)
-        known = np.isfinite(moved).all(axis=1)
-        place = events.y[known].astype(np.int64) * events.width + events.x[known]
-        size = events.width * events.height
-        count = np.bincount(place, minlength=size)
-        sums = [np.bincount(place, moved[known, axis], size) for axis in (0, 1)]
-        with np.errstate(invalid="ignore"):
-            flow = np.stack(sums) / count
-        return flow.reshape(2, events.height, events.width).astype(np.float32)
+        return pixel_flow(events, self.displacements(surface, t0_us, t1_us))
+
+
+def pixel_flow(events: EventStream, moved: Float32) -> Float32:
+    """The mean of each pixel's events' known displacements.
+
+    Args:
+        events: N events.
+        moved: (N, 2) their displacements, NaN where unknown.
+
+    Returns:
+        (2, H, W) float32 of the sensor; NaN where no event's displacement is known.
+    """
+    known = np.isfinite(moved).all(axis=1)
+    place = events.y[known].astype(np.int64) * events.width + events.x[known]
+    size = events.width * events.height
+    count = np.bincount(place, minlength=size)
+    sums = [np.bincount(place, moved[known, axis], size) for axis in (0, 1)]
+    with np.errstate(invalid="ignore"):
+        flow = np.stack(sums) / count
+    return flow.reshape(2, events.height, events.width).astype(np.float32)
 
 
 def signal_events(
