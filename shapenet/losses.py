@@ -56,6 +56,31 @@ def code_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     return weighted_mean(torch.cat([scale, offset], dim=1), weight)
 
 
+def translation_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute distance of pelvis positions (N, 3), summed over the axes, metres.
+
+    In metres where `code_loss` is relative: a metre of depth counts the same near and far.
+    """
+    return weighted_mean((predicted - truth).abs().sum(dim=-1), weight)
+
+
+def vertex_loss(
+    predicted: Tensor,
+    truth: Tensor,
+    predicted_pelvis: Tensor,
+    true_pelvis: Tensor,
+    weight: Tensor,
+) -> Tensor:
+    """Mean distance of vertices (N, V, 3) after moving the pelvis joints (N, 3) together, metres.
+
+    What PVE measures (`eventhpe.metrics`), over whichever vertices are given.
+    """
+    difference = (predicted - predicted_pelvis[:, None]) - (truth - true_pelvis[:, None])
+    # A norm has no slope at zero; a tenth of a millimetre gives it one.
+    distance = (difference.square().sum(dim=-1) + 1e-8).sqrt()
+    return weighted_mean(distance, weight)
+
+
 def velocity_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """Distance of root-centred joint displacements from step to step, (B, T, 24, 3), metres.
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from eventhpe.body import PARENTS, Body, load_body
 from eventhpe.body.loading import DEFAULT_PATH
+from eventhpe.body.model import BodySubset
 
 
 def random_parameters(seed: int, batch: int) -> tuple[torch.Tensor, ...]:
@@ -102,9 +103,34 @@ def test_gradients_reach_every_parameter(body: Body) -> None:
     assert all(x.grad is not None and bool(x.grad.abs().sum() > 0) for x in parameters)
 
 
+def test_a_subset_is_posed_like_the_whole_body(body: Body) -> None:
+    rows = np.array([7000, 3, 3, 512, 4100])
+    parameters = random_parameters(2, 3)
+    whole, some = body(*parameters), BodySubset(body, rows)(*parameters)
+    torch.testing.assert_close(some.vertices, whole.vertices[:, rows], atol=1e-5, rtol=0)
+    torch.testing.assert_close(some.joints, whole.joints, atol=1e-5, rtol=0)
+
+
+def test_a_subset_sends_the_same_gradients(body: Body) -> None:
+    rows = np.arange(0, body.num_vertices, 50)
+    slopes = []
+    for pose in (lambda *p: body(*p).vertices[:, rows], lambda *p: BodySubset(body, rows)(*p)[0]):
+        parameters = [x.clone().requires_grad_() for x in random_parameters(3, 2)]
+        pose(*parameters).sin().mean().backward()
+        slopes.append([x.grad for x in parameters])
+    for whole, some in zip(*slopes, strict=True):
+        torch.testing.assert_close(some, whole, atol=1e-5, rtol=1e-3)
+
+
+def test_a_subset_of_absent_vertices_is_refused(body: Body) -> None:
+    with pytest.raises(ValueError, match="within"):
+        BodySubset(body, np.array([body.num_vertices]))
+
+
 def test_checkpoints_carry_no_body(body: Body) -> None:
     assert body.state_dict() == {}
     assert list(body.parameters()) == []
+    assert BodySubset(body, np.arange(9)).state_dict() == {}
 
 
 def test_wrong_shapes_are_named(body: Body) -> None:

@@ -65,6 +65,32 @@ def test_code_loss_is_relative_in_depth():
     assert near == pytest.approx(math.log(1.1) / 3, rel=1e-4)
 
 
+def test_translation_loss_is_in_metres_and_pulls_all_axes():
+    truth = torch.tensor([[0.1, -0.2, 3.0]]).expand(4, 3)
+    moved = (truth + torch.tensor([0.1, -0.2, 0.3])).requires_grad_()
+    loss = losses.translation_loss(moved, truth, ONES)
+    assert loss.item() == pytest.approx(0.6, rel=1e-5)
+    loss.backward()
+    assert (moved.grad.sign() == torch.tensor([1.0, -1.0, 1.0])).all()
+
+
+def test_vertex_loss_measures_after_pelvis_alignment():
+    truth, pelvis = torch.randn(4, 50, 3), torch.randn(4, 3)
+    offset = torch.tensor([0.5, 0.0, 2.0])
+    moved = losses.vertex_loss(truth + offset, truth, pelvis + offset, pelvis, ONES)
+    assert moved < 2e-4
+    bent = truth.clone()
+    bent[:, :10, 1] += 0.2
+    assert losses.vertex_loss(bent, truth, pelvis, pelvis, ONES) == pytest.approx(0.04, abs=2e-4)
+
+
+def test_vertex_loss_has_a_finite_slope_at_the_truth():
+    truth, pelvis = torch.randn(4, 50, 3), torch.randn(4, 3)
+    predicted = truth.clone().requires_grad_()
+    losses.vertex_loss(predicted, truth, pelvis, pelvis, ONES).backward()
+    assert torch.isfinite(predicted.grad).all()
+
+
 def test_velocity_loss_sees_jitter_and_not_offset():
     truth = torch.randn(2, 5, 24, 3)
     weight = torch.ones(2, 5)
