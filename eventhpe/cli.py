@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a sub-command imports what it needs: `eventhpe info` must n
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 RESULTS = ("motion.npz", "overlay.mp4", "contact_sheet.png")
+REFINE_BY_DEFAULT = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -162,6 +163,12 @@ def _infer_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step-ms", type=_finite, default=50.0, help="distance of poses (10-100)")
     parser.add_argument("--from", type=_finite, dest="start_s", metavar="S", help="begin here")
     parser.add_argument("--to", type=_finite, dest="stop_s", metavar="S", help="end here")
+    parser.add_argument(
+        "--refine",
+        action=argparse.BooleanOptionalAction,
+        default=REFINE_BY_DEFAULT,
+        help="afterwards smooth the whole motion and fill its still start",
+    )
     parser.add_argument("--device", default="cpu", help="torch device of the networks")
     parser.add_argument("--flownet", type=Path, metavar="CARD.json", help="other weights")
     parser.add_argument("--shapenet", type=Path, metavar="CARD.json", help="other weights")
@@ -196,6 +203,7 @@ def _infer(options: argparse.Namespace) -> int:
     from eventhpe.estimator import load_networks
     from eventhpe.files import ensure_writable
     from eventhpe.inference import infer
+    from eventhpe.refinement import refine
     from eventhpe.rendering import contact_sheet, render_overlay
     from eventhpe.sequence import MotionSequence
     from eventhpe.weights import FLOWNET, SHAPENET
@@ -223,18 +231,17 @@ def _infer(options: argparse.Namespace) -> int:
         start=start,
         command=options.command_line,
     )
-    result.motion.save(motion_path)
-    _report(result.motion, motion_path)
+    motion = refine(result.motion, body) if options.refine else result.motion
+    motion.save(motion_path)
+    _report(motion, motion_path)
     if recording.repairs:
         print(f"repairs: {recording.repairs}")
     if result.interrupted:
-        print(f"stopped after {len(result.motion)} steps; draw them with: eventhpe render")
+        print(f"stopped after {len(motion)} steps; draw them with: eventhpe render")
         return EXIT_INTERRUPTED
     orient = _orient(options)
-    backend = render_overlay(
-        result.motion, recording, body, video, orient=orient, backend=options.backend
-    )
-    contact_sheet(result.motion, recording, body, sheet, orient=orient, backend=backend)
+    backend = render_overlay(motion, recording, body, video, orient=orient, backend=options.backend)
+    contact_sheet(motion, recording, body, sheet, orient=orient, backend=backend)
     print(f"overlay: {video} (meshes drawn by {backend})")
     print(f"contact sheet: {sheet}")
     return 0
