@@ -49,7 +49,7 @@ class Cutoffs:
 
     pose: float = 4.0
     direction: float = 3.0
-    depth: float = 0.7
+    depth: float = 1.0
 
 
 def refine(motion: MotionSequence, body: Body, cutoffs: Cutoffs | None = None) -> MotionSequence:
