@@ -64,6 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     infer.add_argument("--out", type=Path, required=True, metavar="DIR", help="results folder")
     _infer_options(infer)
 
+    adapt = _command(commands, "adapt", _adapt, "fine-tune the network on a recording, unlabelled")
+    _recording_options(adapt)
+    adapt.add_argument(
+        "--out", type=Path, required=True, metavar="CARD.json", help="for infer --shapenet"
+    )
+    adapt.add_argument("--rounds", type=int, default=10, help="through the recording; default: 10")
+    adapt.add_argument(
+        "--seconds", type=_finite, default=60.0, help="of it to learn from; default: 60"
+    )
+    _view_options(adapt)
+
     render = _command(commands, "render", _render, "draw a motion over its recording")
     render.add_argument("motion", type=Path, metavar="MOTION.npz")
     render.add_argument("--recording", type=Path, required=True, metavar="FILE", dest="file")
@@ -153,11 +164,16 @@ def _orientation_options(parser: argparse.ArgumentParser) -> None:
 def _infer_options(parser: argparse.ArgumentParser) -> None:
     _body_option(parser)
     _backend_option(parser)
+    parser.add_argument("--height", type=_finite, metavar="METRES", help="the person's height")
+    parser.add_argument("--start", type=Path, metavar="POSE.npz", help="pose to begin from")
+    _view_options(parser)
+
+
+def _view_options(parser: argparse.ArgumentParser) -> None:
+    """How a recording is looked at, and by which networks."""
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--camera", type=Path, metavar="CAM.yaml", help="calibrated camera")
     camera.add_argument("--fov", type=_finite, metavar="DEG", help="horizontal field of view")
-    parser.add_argument("--height", type=_finite, metavar="METRES", help="the person's height")
-    parser.add_argument("--start", type=Path, metavar="POSE.npz", help="pose to begin from")
     parser.add_argument("--roi", type=_box, metavar="X,Y,W,H", help="look only here")
     _orientation_options(parser)
     parser.add_argument("--step-ms", type=_finite, default=50.0, help="distance of poses (10-100)")
@@ -244,6 +260,45 @@ def _infer(options: argparse.Namespace) -> int:
     contact_sheet(motion, recording, body, sheet, orient=orient, backend=backend)
     print(f"overlay: {video} (meshes drawn by {backend})")
     print(f"contact sheet: {sheet}")
+    return 0
+
+
+def _adapt(options: argparse.Namespace) -> int:
+    from eventhpe.adaptation import adapt, save_adapted
+    from eventhpe.estimator import load_networks
+    from eventhpe.files import ensure_writable
+    from eventhpe.weights import FLOWNET, SHAPENET
+
+    recording = _open(options)
+    source = options.shapenet or SHAPENET
+    if options.out.suffix != ".json" or options.out.resolve() == source.resolve():
+        expected = "NAME.json, and not the card that is adapted"
+        raise InputError("--out", str(options.out), expected, "Choose another name.")
+    for path in (options.out, options.out.with_suffix(".safetensors")):
+        ensure_writable(path)
+    result = adapt(
+        recording,
+        load_networks(options.flownet or FLOWNET, source, _device(options.device)),
+        _camera(options, recording.width, recording.height),
+        step_us=round(options.step_ms * 1000),
+        start_us=_microseconds(options.start_s),
+        stop_us=_microseconds(options.stop_s),
+        roi=options.roi,
+        orient=_orient(options),
+        rounds=options.rounds,
+        seconds=options.seconds,
+    )
+    save_adapted(options.out, result, source, recording, options.command_line)
+    rounds = len(result.history) - 1
+    if result.best:
+        change = f"{result.history[0]:.3f} -> {result.history[result.best]:.3f}"
+        print(f"adapted on {result.steps} steps: held-out loss {change}, round {result.best}")
+    else:
+        print(f"none of {rounds} rounds was better on what was held out: the weights are unchanged")
+    print(f"weights: {options.out}; use them with: eventhpe infer --shapenet {options.out}")
+    if result.interrupted:
+        print(f"stopped after {rounds} of {options.rounds} rounds")
+        return EXIT_INTERRUPTED
     return 0
 
 

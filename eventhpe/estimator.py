@@ -100,6 +100,21 @@ def load_networks(
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What ShapeNet reads of one window.
+
+    Attributes:
+        inputs: (1, 1, C, S, S) events, then flow divided by the crop's side.
+        place: (1, 1, 4), see ``ShapeNet.forward``.
+        crop: the region.
+    """
+
+    inputs: torch.Tensor
+    place: torch.Tensor
+    crop: Crop
+
+
+@dataclass(frozen=True)
 class Step:
     """The estimate at a window's end.
 
@@ -131,6 +146,9 @@ class Estimator:
         start: pose to report until the first motion; None starts from the mean pose. Networks
             that estimate increments begin from it.
 
+    Attributes:
+        reading: what the networks read for the last step; None where it was held without them.
+
     Raises:
         InputError: the network estimates increments and there is no start.
     """
@@ -146,6 +164,7 @@ class Estimator:
         self._presence = 0.5
         self._seen_until: int | None = None
         self._last = start or self._mean_step()
+        self.reading: Reading | None = None
 
     def step(self, window: Window, step_us: int) -> Step:
         """Estimate the pose at the window's end.
@@ -162,8 +181,10 @@ class Estimator:
             fade = math.exp(-step_us * 1e-6 / HELD_CONFIDENCE_S)
             held = replace(self._last, confidence=self._last.confidence * fade)
             state = ABSENT if self._last.state == ABSENT else HELD
+            self.reading = None
             return self._keep(held, window, crop, state)
-        return self._estimate(events, window, crop, step_us)
+        self.reading = self._read(events, window, crop, step_us)
+        return self._estimate(self.reading, window, step_us)
 
     def _start_memory(self, start: Step | None) -> ShapeNetState:
         if start is None:
@@ -188,7 +209,7 @@ class Estimator:
         self._filtered = EventStream.concatenate([old, fresh])
         return self._filtered
 
-    def _estimate(self, events: EventStream, window: Window, crop: Crop, step_us: int) -> Step:
+    def _read(self, events: EventStream, window: Window, crop: Crop, step_us: int) -> Reading:
         networks = self.networks
         device = next(networks.shapenet.parameters()).device
         grid = networks.recipe.prepare(events, window.t0, window.t1, crop)
@@ -196,18 +217,27 @@ class Estimator:
         if networks.flow_recipe.size != crop.size:
             flow_crop = replace(crop, size=networks.flow_recipe.size)
             flow_grid = networks.flow_recipe.prepare(events, window.t0, window.t1, flow_crop)
-        geometry = _geometry(self.camera, crop)
-        with torch.inference_mode():
+        # Not in inference mode: who adapts ShapeNet takes gradients of what it makes of this.
+        with torch.no_grad():
             image, flow_image = (torch.from_numpy(g)[None].to(device) for g in (grid, flow_grid))
             flow = flow_in_sides(networks.flownet, flow_image, crop.size)
             inputs = torch.cat([image, flow], dim=1)[None]
             log_step = torch.tensor([math.log(step_us * 1e-6)])
-            place = torch.cat([region_features(*geometry), log_step])[None, None].to(device)
-            output, self._memory = networks.shapenet(inputs, place, self._memory)
+            features = region_features(*_geometry(self.camera, crop))
+            place = torch.cat([features, log_step])[None, None].to(device)
+        return Reading(inputs, place, crop)
+
+    def _estimate(self, reading: Reading, window: Window, step_us: int) -> Step:
+        crop = reading.crop
+        with torch.inference_mode():
+            output, self._memory = self.networks.shapenet(
+                reading.inputs, reading.place, self._memory
+            )
             code = output.translation_code[0, 0].cpu()
             if self._increments:
                 pelvis = code
             else:
+                geometry = _geometry(self.camera, crop)
                 pelvis = decode_translation(code[0], code[1], code[2], *geometry)
         gain = 1.0 - math.exp(-step_us * 1e-6 / PRESENCE_MEMORY_S)
         presence = float(torch.sigmoid(output.presence_logit[0, 0]))

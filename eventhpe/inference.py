@@ -1,6 +1,6 @@
 """From a recording to a MotionSequence: windows, region, flow, pose, one pass forward in time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from eventhpe.estimator import Estimator, Networks, Step
 from eventhpe.events.recipe import InputRecipe
 from eventhpe.events.recording import Recording
 from eventhpe.events.stream import EventStream
-from eventhpe.events.windows import time_windows
+from eventhpe.events.windows import Window, time_windows
 from eventhpe.sequence import HELD, TRACKED, MotionSequence
 
 STEP_RANGE_US = (10_000, 100_000)
@@ -71,24 +71,20 @@ def infer(
         InputError: a step or height out of range, an ROI outside the image, a start pose of
             another body, or a span without a window.
     """
-    _check(recording, networks.recipe, step_us, start_us, stop_us)
     if height_m is not None:
         _check_height(height_m)
-    if stop_us is not None:  # one step of silence may follow the last event, not hours of it
-        stop_us = min(stop_us, recording.duration_us + step_us)
-    prepare = _preparation(camera, roi, orient)
+    windows, count = prepared_windows(
+        recording, networks.recipe, camera, step_us, start_us, stop_us, roi, orient
+    )
     # The networks know the body they were trained on; other bodies are moved to and from it.
     trained = load_body()
     first = None if start is None else _start_step(start, body, trained)
     estimator = Estimator(networks, camera, first)
-    windows = time_windows(recording, networks.recipe.window_us, step_us, start_us, stop_us)
-    span = (stop_us or recording.duration_us) - (start_us or 0) - networks.recipe.window_us
     steps: list[Step] = []
     interrupted = False
-    bar = tqdm(total=max(span // step_us + 1, 0), unit="step", disable=not progress)
+    bar = tqdm(total=count, unit="step", disable=not progress)
     try:
         for window in windows:
-            window = replace(window, events=prepare(window.events))
             steps.append(estimator.step(window, step_us))
             bar.update()
     except KeyboardInterrupt:
@@ -98,7 +94,7 @@ def infer(
     if not steps:
         raise InputError(
             recording.path,
-            f"{max(span + networks.recipe.window_us, 0) / 1e6:.3f} s of events"
+            f"{_span_us(recording, start_us, None) / 1e6:.3f} s of events"
             + (f" ({recording.repairs})" if recording.repairs else ""),
             f"at least one window of {networks.recipe.window_us / 1000:.0f} ms",
             "Choose a longer span or another recording.",
@@ -106,6 +102,36 @@ def infer(
     betas = _betas(steps) if first is None else first.betas
     motion = _motion(steps, betas, trained, camera, networks, step_us, height_m, command)
     return InferenceResult(motion.on_body(trained, body), interrupted)
+
+
+def prepared_windows(
+    recording: Recording,
+    recipe: InputRecipe,
+    camera: Camera,
+    step_us: int,
+    start_us: int | None,
+    stop_us: int | None,
+    roi: tuple[int, int, int, int] | None,
+    orient: Callable[[EventStream], EventStream] | None,
+) -> tuple[Iterator[Window], int]:
+    """The windows that an `Estimator` is fed with, and how many there are (arguments of `infer`).
+
+    Raises:
+        InputError: a step out of range, an ROI outside the image, or a span without a window.
+    """
+    _check(recording, recipe, step_us, start_us, stop_us)
+    if stop_us is not None:  # one step of silence may follow the last event, not hours of it
+        stop_us = min(stop_us, recording.duration_us + step_us)
+    prepare = _preparation(camera, roi, orient)
+    windows = time_windows(recording, recipe.window_us, step_us, start_us, stop_us)
+    rest = _span_us(recording, start_us, stop_us) - recipe.window_us
+    prepared = (replace(window, events=prepare(window.events)) for window in windows)
+    return prepared, max(rest // step_us + 1, 0)
+
+
+def _span_us(recording: Recording, start_us: int | None, stop_us: int | None) -> int:
+    stop_us = recording.duration_us if stop_us is None else stop_us
+    return max(stop_us - (start_us or 0), 0)
 
 
 def _check(

@@ -30,20 +30,26 @@ class Agreement(NamedTuple):
     outline: Tensor
 
 
-def event_points(events: Tensor, bins: int, count: int = EVENT_POINTS) -> tuple[Tensor, Tensor]:
+def event_points(
+    events: Tensor,
+    bins: int,
+    count: int = EVENT_POINTS,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
     """Pixels with events in a window's last bins, where its final pose left them.
 
     Args:
         events: (N, C, S, S) event channels of the network's input.
         bins: how many of the last channels to look at.
         count: how many pixels to keep a step; of more, a random choice.
+        generator: makes that choice.
 
     Returns:
         Points (N, count, 2) in pixels, and (N, count) bool: which of them exist.
     """
     fired = (events[:, -bins:].abs() > EVENT_LEVEL).any(dim=1).flatten(1)
     count = min(count, fired.shape[1])
-    chance = torch.rand(fired.shape, device=fired.device) * fired
+    chance = torch.rand(fired.shape, generator=generator, device=fired.device) * fired
     value, place = chance.topk(count, dim=1)
     side = events.shape[-1]
     row = torch.div(place, side, rounding_mode="floor")
