@@ -1,7 +1,6 @@
-"""Clips for both stages, cut from prepared recordings and augmented."""
+"""Items for both stages: windows cut from prepared recordings, clips cut from takes."""
 
 import math
-from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -9,167 +8,101 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from datasets.augmentation import Augmentation, disturbed, jitter, moved, swapped
 from datasets.prepared import PreparedRecording
+from datasets.takes import CLOCK_US, Takes
 from eventhpe.body.joints import FLIP_PAIRS
 from eventhpe.camera import Crop, region_features
 from eventhpe.events.frames import Frames
 from eventhpe.events.recipe import InputRecipe
 from eventhpe.events.stream import EventStream
 
-CLOCK_US = 10_000  # clip times are multiples of it, so that labels need no interpolation
 FlowExtra = Literal["displacement", "flow", "frames"]
 MIRROR = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How far training clips stray from their recordings.
+class PoseClips(Dataset[dict[str, torch.Tensor]]):
+    """Clips of T steps for stage two; see `shapenet.training` for a batch's tensors.
 
-    Attributes:
-        flip: chance to mirror left and right.
-        polarity: chance to swap polarities.
-        dropout: a clip loses up to this share of its events.
-        scale: the region's side is multiplied by up to 1 +- this.
-        shift: the region moves by up to this share of its side.
-        noise: up to this many uniform noise events, as a share of the clip's events.
-        busy: chance to take the busier of two random moments, for a person at rest teaches little.
-    """
-
-    flip: float = 0.5
-    polarity: float = 0.5
-    dropout: float = 0.5
-    scale: float = 0.15
-    shift: float = 0.08
-    noise: float = 0.1
-    busy: float = 0.7
-
-
-NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-
-class _Draws(Dataset[dict[str, torch.Tensor]]):
-    """Items drawn at random from recordings, the same item for the same seed and index.
+    ``events`` and ``flow`` come as they are stored (`datasets.takes`): the data module makes the
+    network's input of them. Item i comes from recording ``i % len(takes)``, and is the same for the
+    same seed and i.
 
     Args:
-        recordings: item i comes from recording ``i % len(recordings)``.
-        recipe: how events become input.
+        takes: of each recording.
         count: items in an epoch.
-        augmentation: how far items stray from their recordings.
+        augmentation: its mirrors, polarity and busy moments.
         seed: of the draw.
+        steps: T.
     """
 
     def __init__(
-        self,
-        recordings: list[PreparedRecording],
-        recipe: InputRecipe,
-        count: int,
-        augmentation: Augmentation,
-        seed: int,
+        self, takes: list[Takes], count: int, augmentation: Augmentation, seed: int, steps: int
     ) -> None:
-        self.recordings = recordings
-        self.recipe = recipe
+        self.takes = takes
         self.count = count
         self.augmentation = augmentation
         self.seed = seed
+        self.steps = steps
 
     def __len__(self) -> int:
         return self.count
 
-    def _draw(self, index: int) -> tuple[PreparedRecording, np.random.Generator]:
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, index))
-        return self.recordings[index % len(self.recordings)], rng
+        takes = self.takes[index % len(self.takes)]
+        take = int(rng.integers(len(takes)))
+        first, last = takes.first[take], takes.first[take + 1]
+        starts = rng.integers(first, max(last - self.steps, first) + 1, 2)
+        if rng.random() < self.augmentation.busy:
+            counts = [takes.activity[start : start + self.steps].sum() for start in starts]
+            starts = starts[:: 1 if counts[0] >= counts[1] else -1]
+        sample = read_clip(takes, take, slice(int(starts[0]), int(starts[0]) + self.steps))
+        if rng.random() < self.augmentation.polarity:
+            sample["events"] = -sample["events"]
+        if rng.random() < self.augmentation.flip:
+            sample = mirrored(sample, takes.width)
+        return sample
 
-    def _moment(self, recording: PreparedRecording, span: int, rng: np.random.Generator) -> int:
-        """Start of a stretch of ``span`` microseconds, a multiple of ``CLOCK_US``."""
-        latest = max((recording.duration_us - span) // CLOCK_US, 1)
-        starts = [CLOCK_US * int(start) for start in rng.integers(0, latest, 2)]
-        if rng.random() >= self.augmentation.busy:
-            return starts[0]
-        return max(starts, key=lambda start: len(recording.events.between(start, start + span)))
 
+class WholeTakes(Dataset[dict[str, torch.Tensor]]):
+    """Every take from its first window to its last, in order."""
 
-class PoseClips(_Draws):
-    """Clips of T steps for stage two; see `shapenet.training` for a batch's tensors.
+    def __init__(self, takes: list[Takes]) -> None:
+        self.takes = takes
+        self.places = [(i, k) for i, found in enumerate(takes) for k in range(len(found))]
 
-    ``inputs`` holds the events alone; the data module appends the flow.
-
-    Args: as in `_Draws`, and
-        steps: T.
-        steps_us: step lengths to choose from, microseconds, multiples of 10,000.
-        flow_size: side of the grid that FlowNet reads; if it is not the recipe's, ``flow_inputs``
-            holds the events on that grid.
-    """
-
-    def __init__(
-        self,
-        recordings: list[PreparedRecording],
-        recipe: InputRecipe,
-        count: int,
-        augmentation: Augmentation,
-        seed: int,
-        steps: int,
-        steps_us: tuple[int, ...],
-        flow_size: int,
-    ) -> None:
-        super().__init__(recordings, recipe, count, augmentation, seed)
-        self.flow_recipe = replace(recipe, size=flow_size)
-        self.steps = steps
-        self.steps_us = steps_us
+    def __len__(self) -> int:
+        return len(self.places)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        recording, rng = self._draw(index)
-        step_us = int(rng.choice(self.steps_us))
-        span = self.recipe.window_us + (self.steps - 1) * step_us
-        start = self._moment(recording, span, rng)
-        events, _ = _augmented(
-            recording.events.between(start, start + span), self.augmentation, rng
-        )
-        jitter = _jitter(self.augmentation, rng)
-        ends = start + self.recipe.window_us + step_us * np.arange(self.steps)
-        crops = [_moved(recording.crop(int(t), self.recipe.size), *jitter) for t in ends]
-        sample = self._labels(recording, ends, crops)
-        sample["inputs"] = _grids(self.recipe, events, ends, crops)
-        if self.flow_recipe != self.recipe:
-            sample["flow_inputs"] = _grids(self.flow_recipe, events, ends, crops)
-        if rng.random() < self.augmentation.flip:
-            sample = _mirrored(sample, recording.events.width)
-        tensors = {
-            k: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for k, v in sample.items()
-        }
-        return {**tensors, "place": place_features(tensors, step_us)}
-
-    def _labels(
-        self, recording: PreparedRecording, ends: NDArray[np.int64], crops: list[Crop]
-    ) -> dict[str, Any]:
-        truth = recording.known
-        labels = truth.labels
-        rows = [labels.index(int(t)) for t in ends]
-        K = truth.K
-        return {
-            "rotations": labels.rotations[rows],
-            "betas": labels.betas,
-            "pelvis": labels.pelvis[rows],
-            "present": labels.present[rows].astype(np.float32),
-            "intrinsics": np.array([K[0, 0], K[1, 1], K[0, 2], K[1, 2]], np.float32),
-            "region": np.array([(*crop.centre, crop.side) for crop in crops], np.float32),
-        }
+        recording, take = self.places[index]
+        takes = self.takes[recording]
+        return read_clip(takes, take, slice(int(takes.first[take]), int(takes.first[take + 1])))
 
 
-def _grids(
-    recipe: InputRecipe, events: EventStream, ends: NDArray[np.int64], crops: list[Crop]
-) -> NDArray[np.float32]:
-    """(T, C, S, S) a recipe's input of the windows that end at the given times."""
-    return np.stack(
-        [
-            recipe.prepare(
-                events, int(t) - recipe.window_us, int(t), replace(crop, size=recipe.size)
-            )
-            for t, crop in zip(ends, crops, strict=True)
-        ]
-    )
+def read_clip(takes: Takes, take: int, rows: slice) -> dict[str, torch.Tensor]:
+    """Some windows of a take as tensors; T is their number.
+
+    Raises:
+        ValueError: windows outside the take.
+    """
+    if not takes.first[take] <= rows.start < rows.stop <= takes.first[take + 1]:
+        raise ValueError(f"windows {rows.start} to {rows.stop} are not in take {take}")
+    arrays: dict[str, Any] = {
+        name: getattr(takes, name)[rows]
+        for name in ("events", "flow", "region", "rotations", "pelvis", "present", "activity")
+    }
+    sample = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+    sample["present"] = sample["present"].float()
+    sample["betas"] = torch.from_numpy(takes.betas)
+    sample["intrinsics"] = torch.from_numpy(takes.intrinsics)
+    sample["labelled"] = torch.tensor(float(takes.labelled))
+    sample["step_s"] = torch.tensor(float(takes.step_us[take]) * 1e-6)
+    return {**sample, "place": place_features(sample)}
 
 
-class FlowWindows(_Draws):
+class FlowWindows(Dataset[dict[str, torch.Tensor]]):
     """Single windows for stage one: ``voxel`` (C, S, S), ``events`` (N, 4), and what is asked for.
 
     ``events`` are [x, y, tau, polarity]: crop pixels, 0..1 through the window, +-1; polarity 0
@@ -183,7 +116,14 @@ class FlowWindows(_Draws):
             end, both brightened until 1% of the first is white, for rooms are lit in many ways;
             windows then begin and end with the recording's frames.
 
-    Args: as in `_Draws`, and
+    Item i comes from recording ``i % len(recordings)``, and is the same for the same seed and i.
+
+    Args:
+        recordings: what windows are cut from.
+        recipe: how events become input.
+        count: items in an epoch.
+        augmentation: how far items stray from their recordings.
+        seed: of the draw.
         max_events: N.
         windows_us: lengths to choose from, microseconds, multiples of 10,000.
         extras: what to add.
@@ -207,17 +147,27 @@ class FlowWindows(_Draws):
         extras: tuple[FlowExtra, ...] = (),
         zoom: float = 1.0,
     ) -> None:
-        super().__init__(recordings, recipe, count, augmentation, seed)
+        self.recordings = recordings
+        self.recipe = recipe
+        self.count = count
+        self.augmentation = augmentation
+        self.seed = seed
         self.max_events = max_events
         self.windows_us = windows_us
         self.extras = extras
         self.zoom = zoom
 
+    def __len__(self) -> int:
+        return self.count
+
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        recording, rng = self._draw(index)
+        rng = np.random.default_rng((self.seed, index))
+        recording = self.recordings[index % len(self.recordings)]
         t0, t1 = self._span(recording, int(rng.choice(self.windows_us)), rng)
-        events, origin = _augmented(recording.events.between(t0, t1), self.augmentation, rng)
-        crop = _moved(recording.crop(t1, self.recipe.size), *_jitter(self.augmentation, rng))
+        events, origin = disturbed(recording.events.between(t0, t1), self.augmentation, rng)
+        if rng.random() < self.augmentation.polarity:
+            events = swapped(events)
+        crop = moved(recording.crop(t1, self.recipe.size), *jitter(self.augmentation, rng))
         if self.zoom < 1:
             crop = _zoomed(events, crop, rng.uniform(self.zoom, 1.0), rng)
         chosen = _inside(events, crop, self.max_events, rng)
@@ -226,9 +176,9 @@ class FlowWindows(_Draws):
             "events": _event_rows(events, chosen, t0, t1, crop, self.max_events),
         }
         if "displacement" in self.extras:
-            moved = recording.displacements(t0, t1) * np.float32(crop.scale)
-            moved = np.append(moved, [[np.nan, np.nan]], axis=0)[origin[chosen]]
-            sample["displacement"] = _padded(moved, self.max_events, np.nan)
+            shifts = recording.displacements(t0, t1) * np.float32(crop.scale)
+            shifts = np.append(shifts, [[np.nan, np.nan]], axis=0)[origin[chosen]]
+            sample["displacement"] = _padded(shifts, self.max_events, np.nan)
         if "flow" in self.extras:
             sample["flow"] = recording.motion.flow(t0, t1, crop)
         if "frames" in self.extras:
@@ -236,6 +186,14 @@ class FlowWindows(_Draws):
         if rng.random() < self.augmentation.flip:
             sample = _mirrored_window(sample)
         return {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in sample.items()}
+
+    def _moment(self, recording: PreparedRecording, span: int, rng: np.random.Generator) -> int:
+        """Start of a stretch of ``span`` microseconds, a multiple of ``CLOCK_US``."""
+        latest = max((recording.duration_us - span) // CLOCK_US, 1)
+        starts = [CLOCK_US * int(start) for start in rng.integers(0, latest, 2)]
+        if rng.random() >= self.augmentation.busy:
+            return starts[0]
+        return max(starts, key=lambda start: len(recording.events.between(start, start + span)))
 
     def _span(
         self, recording: PreparedRecording, length: int, rng: np.random.Generator
@@ -308,66 +266,36 @@ def _mirrored_window(sample: dict[str, NDArray[np.float32]]) -> dict[str, NDArra
     return {**mirrored, "events": rows}
 
 
-def place_features(sample: dict[str, torch.Tensor], step_us: int) -> torch.Tensor:
-    """ShapeNet's ``place`` (T, 4) for ``intrinsics`` (4,), ``region`` (T, 3) and a step length."""
+def place_features(sample: dict[str, torch.Tensor]) -> torch.Tensor:
+    """ShapeNet's ``place`` (T, 4) for ``intrinsics`` (4,), ``region`` (T, 3) and ``step_s`` ()."""
     region = sample["region"]
     intrinsics = sample["intrinsics"].expand(len(region), 4)
     where = region_features(intrinsics[:, :2], region[:, :2], region[:, 2], intrinsics[:, 2:])
-    return torch.cat([where, torch.full((len(region), 1), math.log(step_us * 1e-6))], dim=1)
+    log_step = math.log(float(sample["step_s"]))
+    return torch.cat([where, torch.full((len(region), 1), log_step)], dim=1)
 
 
-def _jitter(augmentation: Augmentation, rng: np.random.Generator) -> tuple[float, float, float]:
-    scale = 1.0 + augmentation.scale * rng.uniform(-1, 1)
-    x, y = augmentation.shift * rng.uniform(-1, 1, 2)
-    return scale, float(x), float(y)
+def mirrored(sample: dict[str, torch.Tensor], width: int) -> dict[str, torch.Tensor]:
+    """The clip as a mirror shows it: images, principal point and region, and the pose with its
+    left and right joints exchanged.
 
-
-def _moved(crop: Crop, scale: float, x: float, y: float) -> Crop:
-    """The crop scaled about its centre and moved by a share of its side."""
-    side = crop.side * scale
-    left = crop.x0 + (crop.side - side) / 2 + x * side
-    top = crop.y0 + (crop.side - side) / 2 + y * side
-    return Crop(left, top, side, crop.size)
-
-
-def _augmented(
-    events: EventStream, augmentation: Augmentation, rng: np.random.Generator
-) -> tuple[EventStream, NDArray[np.int64]]:
-    """The events after dropout, noise and polarity swap, and which of ``events`` each was (-1:
-    noise)."""
-    origin = np.arange(len(events))
-    if augmentation.dropout > 0:
-        stays = rng.random(len(events)) >= rng.uniform(0, augmentation.dropout)
-        events, origin = events.masked(stays), origin[stays]
-    extra = int(len(events) * rng.uniform(0, augmentation.noise)) if augmentation.noise else 0
-    p = events.p
-    if rng.random() < augmentation.polarity:
-        p = (1 - p).astype(np.uint8)
-    if extra == 0:
-        stream = EventStream(events.x, events.y, events.t, p, events.width, events.height)
-        return stream, origin
-    t = np.concatenate([events.t, rng.integers(events.t[0], events.t[-1] + 1, extra)])
-    x = np.concatenate([events.x, rng.integers(0, events.width, extra, np.uint16)])
-    y = np.concatenate([events.y, rng.integers(0, events.height, extra, np.uint16)])
-    p = np.concatenate([p, rng.integers(0, 2, extra, np.uint8)])
-    origin = np.concatenate([origin, np.full(extra, -1)])
-    order = np.argsort(t, kind="stable")
-    stream = EventStream(x[order], y[order], t[order], p[order], events.width, events.height)
-    return stream, origin[order]
-
-
-def _mirrored(sample: dict[str, Any], width: int) -> dict[str, Any]:
-    """The clip as a mirror shows it: image, principal point, region, and the pose with its left
-    and right joints exchanged."""
-    intrinsics, region, pelvis = (sample[k].copy() for k in ("intrinsics", "region", "pelvis"))
+    Args:
+        width: of the sensor, pixels.
+    """
+    intrinsics, region, pelvis = (sample[k].clone() for k in ("intrinsics", "region", "pelvis"))
     intrinsics[2] = width - 1 - intrinsics[2]
     region[:, 0] = width - 1 - region[:, 0]
     pelvis[:, 0] = -pelvis[:, 0]
-    return {
+    mirror = torch.from_numpy(MIRROR)
+    flow = sample["flow"].flip(-1)
+    flow[:, 0] = -flow[:, 0]
+    changed = {
         **sample,
-        **{k: sample[k][..., ::-1] for k in ("inputs", "flow_inputs") if k in sample},
-        "rotations": MIRROR @ sample["rotations"][:, list(FLIP_PAIRS)] @ MIRROR,
+        "events": sample["events"].flip(-1),
+        "flow": flow,
+        "rotations": mirror @ sample["rotations"][:, list(FLIP_PAIRS)] @ mirror,
         "intrinsics": intrinsics,
         "region": region,
         "pelvis": pelvis,
     }
+    return {**changed, "place": place_features(changed)}

@@ -25,6 +25,23 @@ def load_recordings(folder: Path, recipe: InputRecipe, body: Body) -> list[Prepa
         InputError: the folder holds no recording, one cannot be read, or its truth belongs to
             another body.
     """
+    paths = recording_paths(folder)
+    _allow_open_files(ARRAYS * len(paths))
+    progress = tqdm(paths, desc=f"prepare {folder.name}", unit="rec")
+    return [load_recording(path, recipe, body) for path in progress]
+
+
+def load_recording(path: Path, recipe: InputRecipe, body: Body) -> PreparedRecording:
+    """One recording of a folder, as `load_recordings` gives it."""
+    return prepare(path, path.parent / "cache", recipe, _truth(path, body))
+
+
+def recording_paths(folder: Path) -> list[Path]:
+    """The recordings of a folder in the order of their names.
+
+    Raises:
+        InputError: there is none.
+    """
     paths = sorted(folder.glob("*.h5"))
     if not paths:
         raise InputError(
@@ -34,10 +51,7 @@ def load_recordings(folder: Path, recipe: InputRecipe, body: Body) -> list[Prepa
             f"Run: python scripts/simulate_dataset.py train {folder}, or put yours there "
             "(eventhpe convert writes .h5).",
         )
-    _allow_open_files(ARRAYS * len(paths))
-    cache = folder / "cache"
-    progress = tqdm(paths, desc=f"prepare {folder.name}", unit="rec")
-    return [prepare(path, cache, recipe, _truth(path, body)) for path in progress]
+    return paths
 
 
 def _allow_open_files(more: int) -> None:

@@ -10,28 +10,36 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datasets.clips import NO_AUGMENTATION, Augmentation, FlowExtra, FlowWindows, PoseClips
+from datasets.augmentation import NO_AUGMENTATION, Augmentation
+from datasets.clips import FlowExtra, FlowWindows, PoseClips, WholeTakes
 from datasets.folders import load_recordings
 from datasets.networks import load_flownet
 from datasets.ordered import OrderedSampler
 from datasets.prepared import PreparedRecording, missing_frames
+from datasets.takes import (
+    EVENT_SCALE,
+    Takes,
+    TakeSpec,
+    chordal_mean,
+    prepare_takes,
+    whole_recordings,
+)
 from eventhpe.body import load_body
+from eventhpe.errors import InputError
 from eventhpe.events.recipe import InputRecipe
-from flownet.model import flow_in_sides
 
 VALIDATION_SEED = 20_000
 FlowLoss = Literal["events", "photometric", "supervised"]
 
 
 class TrainingData(LightningDataModule):
-    """What both stages share: the recordings of a train and a val folder.
+    """What both stages share: a train and a val folder, and where a run stands in its items.
 
     Args:
         root: folder with ``train`` and ``val``, such as ``simulate_dataset.py`` writes.
         recipe: how events become input.
         batch_size: items a batch.
         count: items an epoch.
-        val_count: items of the fixed validation draw.
         workers: loader processes.
         seed: of the training draw; a run begun by ``--init`` on the same set takes another.
     """
@@ -42,25 +50,13 @@ class TrainingData(LightningDataModule):
         recipe: InputRecipe,
         batch_size: int,
         count: int,
-        val_count: int,
         workers: int,
         seed: int,
     ) -> None:
         super().__init__()
         self.root, self.recipe, self.batch_size = Path(root), recipe, batch_size
-        self.count, self.val_count = count, val_count
-        self.workers, self.seed = workers, seed
-        self.recordings: dict[str, list[PreparedRecording]] = {}
+        self.count, self.workers, self.seed = count, workers, seed
         self._resumed = {"items": 0, "batches": 0}
-
-    def setup(self, stage: str) -> None:
-        for part in ("train", "val"):
-            if part not in self.recordings:
-                self.recordings[part] = self.load(part)
-
-    def load(self, part: str) -> list[PreparedRecording]:
-        """The recordings of ``train`` or ``val``."""
-        return load_recordings(self.root / part, self.recipe, load_body())
 
     def state_dict(self) -> dict[str, int]:
         """Where the run stands: a checkpoint keeps it."""
@@ -104,6 +100,7 @@ class FlowData(TrainingData):
     """Windows for stage one.
 
     Args: as in `TrainingData`, and
+        val_count: items of the fixed validation draw.
         loss: what the training loss needs beside events: frames, or true displacements.
         windows_us: lengths of window to train on, microseconds; None is the recipe's alone.
         max_events: events that stand for a window in the loss.
@@ -127,14 +124,22 @@ class FlowData(TrainingData):
         seed: int = 0,
     ) -> None:
         recipe = recipe or InputRecipe()
-        super().__init__(root, recipe, batch_size, count, val_count, workers, seed)
+        super().__init__(root, recipe, batch_size, count, workers, seed)
+        self.val_count = val_count
+        self.recordings: dict[str, list[PreparedRecording]] = {}
         self.loss: FlowLoss = loss
         self.windows_us = tuple(windows_us or (recipe.window_us,))
         self.max_events = max_events
         self.size, self.zoom = size or recipe.size, zoom
 
-    def load(self, part: str) -> list[PreparedRecording]:
-        recordings = super().load(part)
+    def setup(self, stage: str) -> None:
+        for part in ("train", "val"):
+            if part not in self.recordings:
+                self.recordings[part] = self._load(part)
+
+    def _load(self, part: str) -> list[PreparedRecording]:
+        """The recordings of ``train`` or ``val`` that have what the loss needs."""
+        recordings = load_recordings(self.root / part, self.recipe, load_body())
         if self.loss == "supervised":
             for recording in recordings:
                 _ = recording.motion  # says here, not in a loader process, that it is not known
@@ -176,72 +181,106 @@ class FlowData(TrainingData):
 
 
 class PoseData(TrainingData):
-    """Clips for stage two, with a trained FlowNet's flow beside the events.
+    """Clips for stage two: takes hold a trained FlowNet's flow beside the events.
 
     Args: as in `TrainingData`, and
-        flownet: card of the FlowNet whose flow is appended; its recipe is used.
+        flownet: card of the FlowNet whose flow is used; its recipe is used.
         size: side of the events' grid, pixels; the flow is averaged onto it.
+        flow_size: side of the grid that FlowNet reads; None is its card's.
+        takes, windows: how much of a recording training takes hold (`TakeSpec`).
         steps: T.
-        steps_us: step lengths to train on, microseconds.
+        steps_us: step lengths to draw training takes from, microseconds, multiples of 10,000.
+        val_step_us: step length of validation.
+        labelled: share of the training recordings whose truth is used; the others' events alone.
+        takes_seed: of the takes; another number makes others.
     """
 
     def __init__(
         self,
         root: Path,
         flownet: Path,
-        size: int = 64,
+        size: int = 96,
+        flow_size: int | None = None,
+        takes: int = 4,
+        windows: int = 64,
         batch_size: int = 8,
         count: int = 16_000,
-        val_count: int = 192,
-        steps: int = 12,
+        steps: int = 16,
         steps_us: tuple[int, ...] = (20_000, 30_000, 50_000, 50_000, 50_000, 70_000, 100_000),
+        val_step_us: int = 50_000,
+        labelled: float = 1.0,
         workers: int = 1,
         seed: int = 0,
+        takes_seed: int = 0,
     ) -> None:
-        network, card = load_flownet(Path(flownet))
+        self.flownet = Path(flownet)
+        _, card = load_flownet(self.flownet)
         recipe = replace(card.recipe, size=size)
-        super().__init__(root, recipe, batch_size, count, val_count, workers, seed)
-        self.flow_size = card.recipe.size
-        self.steps, self.steps_us = steps, tuple(steps_us)
-        self.flownet = network
+        super().__init__(root, recipe, batch_size, count, workers, seed)
+        self.flow_size = flow_size or card.recipe.size
+        self.steps, self.labelled = steps, labelled
+        self.specs = {
+            "train": TakeSpec(
+                recipe,
+                self.flow_size,
+                card.sha256,
+                takes,
+                windows,
+                tuple(steps_us),
+                seed=takes_seed,
+            ),
+            "val": whole_recordings(recipe, self.flow_size, card.sha256, val_step_us),
+        }
+        self.takes: dict[str, list[Takes]] = {}
+
+    def setup(self, stage: str) -> None:
+        for part, spec in self.specs.items():
+            if part not in self.takes:
+                folder = self.root / part
+                self.takes[part] = prepare_takes(folder, spec, self.flownet, self.workers + 1)
+        unknown = sum(not take.labelled for take in self.takes["val"])
+        if unknown:
+            raise InputError(
+                self.root / "val",
+                f"{unknown} recordings without ground truth",
+                "truth for every recording, by which checkpoints are chosen",
+                "Leave them out of val.",
+            )
+        self.takes["train"] = [
+            replace(take, labelled=take.labelled and stays)
+            for take, stays in zip(
+                self.takes["train"],
+                _spread(len(self.takes["train"]), self.labelled),
+                strict=True,
+            )
+        ]
 
     def mean_rotations(self) -> torch.Tensor:
-        """(24, 3, 3) chordal mean of the training poses (Hartley et al., IJCV 2013, section 5)."""
-        labels = [recording.known.labels for recording in self.recordings["train"]]
-        people = [known for known in labels if known.present.any()]
-        total = sum(known.rotations[known.present].mean(axis=0) for known in people)
-        u, _, vt = np.linalg.svd(total)
-        u[..., :, 2] *= np.sign(np.linalg.det(u @ vt))[..., None]
-        return torch.from_numpy((u @ vt).astype(np.float32))
+        """(24, 3, 3) the training poses' mean."""
+        return chordal_mean(self.takes["train"])
 
     def train_dataloader(self) -> DataLoader[Any]:
-        clips = self._clips("train", self.count, Augmentation(), self.seed, self.steps_us)
+        clips = PoseClips(self.takes["train"], self.count, Augmentation(), self.seed, self.steps)
         return self._loader(clips, True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        clips = self._clips("val", self.val_count, NO_AUGMENTATION, VALIDATION_SEED, (50_000,))
-        return self._loader(clips, False)
+        return DataLoader(WholeTakes(self.takes["val"]), batch_size=1)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Append FlowNet's flow, in crop sides, to the events of every step."""
-        events = batch["inputs"]
-        flow_events = batch.pop("flow_inputs", events).flatten(0, 1)
-        with torch.no_grad():
-            flownet = self.flownet.to(events.device)
-            flow = flow_in_sides(flownet, flow_events, self.recipe.size).float()
-        flow = flow.unflatten(0, events.shape[:2])
-        return {**batch, "inputs": torch.cat([events, flow], dim=2)}
+        return with_inputs(batch)
 
-    def _clips(
-        self,
-        part: str,
-        count: int,
-        augmentation: Augmentation,
-        seed: int,
-        steps_us: tuple[int, ...],
-    ) -> PoseClips:
-        draw = (self.recordings[part], self.recipe, count, augmentation, seed)
-        return PoseClips(*draw, self.steps, steps_us, self.flow_size)
+
+def with_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Replace a batch's stored ``events`` and ``flow`` by ``inputs`` (B, T, C + 2, S, S)."""
+    rest = {name: value for name, value in batch.items() if name not in ("events", "flow")}
+    events = batch["events"].float() / EVENT_SCALE
+    return {**rest, "inputs": torch.cat([events, batch["flow"].float()], dim=2)}
+
+
+def _spread(count: int, share: float) -> list[bool]:
+    """A share of ``count`` items, evenly spread."""
+    marks = np.floor(np.arange(count + 1) * share)
+    return (np.diff(marks) > 0).tolist()
 
 
 def _ignore_interrupt(worker: int) -> None:

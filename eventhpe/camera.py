@@ -239,6 +239,12 @@ class Crop:
         """Crop pixels (..., 2) to sensor pixels."""
         return (uv + 0.5) / self.scale + self._origin(uv)
 
+    def contains(self, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which sensor pixels (N,), (N,) the box covers: [x0, x0 + side) on both axes."""
+        across, down = x - self.x0, y - self.y0
+        inside = (across >= 0) & (across < self.side) & (down >= 0) & (down < self.side)
+        return np.asarray(inside)
+
     def intrinsics(self, K: Array) -> Array:
         """The (..., 3, 3) intrinsics of the crop: f' = s f, c' = (c - x0 + 0.5) s - 0.5."""
         cropped = K.clone() if isinstance(K, Tensor) else K.copy()

@@ -24,7 +24,9 @@ from shapenet.model import MEAN_SIGMA, ShapeNet, ShapeNetConfig, ShapeNetState
 
 SILENT_EVENTS = 8  # fewer new events in the region: nothing moved, the pose is held
 PRESENCE_MEMORY_S = 0.3
+PRESENCE_START = 0.3  # nobody is claimed on less than 0.1 s of evidence
 HELD_CONFIDENCE_S = 2.0  # a held pose loses confidence with this time constant
+SIDE_STRIP, SIDE_SHARE = 0.1, 0.9  # so much of the last motion at the image's sides: gone
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ def load_networks(
             ) from error
         module.to(device).eval().requires_grad_(False)
     hashes = {"flownet": flow_card.sha256, "shapenet": shape_card.sha256}
-    return Networks(flow_net, shape_net, shape_card.recipe, flow_card.recipe, hashes)
+    flow_size = shape_card.flow_size or flow_card.recipe.size
+    flow_recipe = replace(flow_card.recipe, size=flow_size)
+    return Networks(flow_net, shape_net, shape_card.recipe, flow_recipe, hashes)
 
 
 @dataclass(frozen=True)
@@ -161,9 +165,10 @@ class Estimator:
         self._tracker = RegionTracker(camera.width, camera.height)
         self._increments = networks.shapenet.config.head == "increments"
         self._memory = self._start_memory(start) if self._increments else None
-        self._presence = 0.5
+        self._presence = PRESENCE_START if start is None else 1.0
+        self._leaving = False
         self._seen_until: int | None = None
-        self._last = start or self._mean_step()
+        self._last = start or self.mean_step()
         self.reading: Reading | None = None
 
     def step(self, window: Window, step_us: int) -> Step:
@@ -180,11 +185,17 @@ class Estimator:
         if not self._tracker.located or self._activity(events, crop, since) < SILENT_EVENTS:
             fade = math.exp(-step_us * 1e-6 / HELD_CONFIDENCE_S)
             held = replace(self._last, confidence=self._last.confidence * fade)
-            state = ABSENT if self._last.state == ABSENT else HELD
+            state = ABSENT if self._leaving or self._last.state == ABSENT else HELD
             self.reading = None
             return self._keep(held, window, crop, state)
+        self._leaving = at_the_sides(events.x[events.t >= since], events.width)
         self.reading = self._read(events, window, crop, step_us)
         return self._estimate(self.reading, window, step_us)
+
+    @property
+    def filtered(self) -> EventStream:
+        """The last window's events that passed the noise filter."""
+        return self._filtered
 
     def _start_memory(self, start: Step | None) -> ShapeNetState:
         if start is None:
@@ -263,10 +274,10 @@ class Estimator:
     def _activity(self, events: EventStream, crop: Crop, since: int) -> int:
         """How many events the region has seen since a time."""
         fresh = events.masked(events.t >= since)
-        x, y = fresh.x - crop.x0, fresh.y - crop.y0
-        return int(((x >= 0) & (x < crop.side) & (y >= 0) & (y < crop.side)).sum())
+        return int(crop.contains(fresh.x, fresh.y).sum())
 
-    def _mean_step(self) -> Step:
+    def mean_step(self) -> Step:
+        """What stands before the first motion: the mean pose in the region as it is now."""
         crop = self._tracker.crop(self.networks.recipe.size)
         pelvis = decode_translation(
             torch.tensor(MEAN_SIGMA),
@@ -285,6 +296,12 @@ def _geometry(
     """Focal lengths, region centre, side and principal point, as `eventhpe.camera` takes them."""
     K = torch.from_numpy(camera.K.astype(np.float32))
     return K[[0, 1], [0, 1]], torch.tensor(crop.centre), torch.tensor(crop.side), K[:2, 2]
+
+
+def at_the_sides(x: NDArray[np.uint16], width: int) -> bool:
+    """Whether events at columns (N,) lie at the left and right border, as of one who walks out."""
+    strip = SIDE_STRIP * width
+    return float(((x < strip) | (x >= width - strip)).mean()) >= SIDE_SHARE
 
 
 def _box(crop: Crop) -> tuple[float, float, float, float]:

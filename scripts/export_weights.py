@@ -33,9 +33,11 @@ def export(run: Path, out: Path, licence: str) -> Card:
     checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
     data = config["data"]
     training: type[FlowTraining] | type[ShapeTraining]
+    flow_size = None
     if "flownet" in data:
         name, training = "shapenet", ShapeTraining
         recipe = load_weights(Path(data["flownet"]), "flownet")[1].recipe
+        flow_size = data["flow_size"] or recipe.size
         recipe = replace(recipe, size=data["size"])
     else:
         name, training = "flownet", FlowTraining
@@ -54,6 +56,7 @@ def export(run: Path, out: Path, licence: str) -> Card:
             "validation": _validation(checkpoint),
         },
         licence=licence,
+        flow_size=flow_size,
     )
     return save_weights(out, network.state_dict(), card)
 

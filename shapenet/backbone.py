@@ -91,16 +91,20 @@ class ResNet(nn.Module):
                 blocks.append(kind(cin, width, stride))
                 cin = width * kind.expansion
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
+        self.channels = [width * kind.expansion for width in widths]
         self.out_channels = cin
         self._initialise()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, ceil(H/32), ceil(W/32))."""
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Map (N, in_channels, H, W) to the four stages' maps, fine to coarse: stage s is
+        (N, channels, ceil(H/r), ceil(W/r)) with r = 4, 8, 16, 32, the last of ``out_channels``."""
         x = functional.relu(self.bn1(self.conv1(x)), inplace=True)
         x = functional.max_pool2d(x, 3, 2, 1)
+        maps = []
         for stage in range(1, 5):
             x = self.get_submodule(f"layer{stage}")(x)
-        return x
+            maps.append(x)
+        return maps
 
     def _initialise(self) -> None:
         for module in self.modules():

@@ -48,6 +48,21 @@ def projection_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     return weighted_mean(functional.softsign(distance), weight)
 
 
+def joint_map_loss(maps: Tensor, truth: Tensor, depth: Tensor, weight: Tensor) -> Tensor:
+    """Distance of the joints as `shapenet.joint_maps` reads them: crop sides, and metres of depth.
+
+    Joints outside the crop, which no map can point at, do not count.
+
+    Args:
+        maps: (N, 24, 4).
+        truth: (N, 24, 2) crop sides from the crop's centre.
+        depth: (N, 24) metres from the pelvis.
+    """
+    inside = (truth.abs() <= 0.5).all(dim=-1)
+    distance = (maps[..., :2] - truth).abs().sum(dim=-1) + 0.5 * (maps[..., 2] - depth).abs()
+    return weighted_mean(distance * inside, weight)
+
+
 def code_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """Distance of translation codes (N, 3) = (sigma, tx, ty): sigma by its logarithm, the
     offsets in metres."""

@@ -6,7 +6,8 @@ Two readings of one plan (image features a step, a GRU over the steps with a res
   translation from a given start pose. Its 49,009,299 parameters (10 channels) fix the free choices:
   ResNet-50 without its classifier, a one-layer GRU 2048 -> 2048 with biases, and two linear heads
   with biases (24 x 6 and 3 outputs).
-- "small": absolute poses from a light ResNet. Increments alone drift; absolute poses do not.
+- "small": absolute poses from a light ResNet that is also asked where each joint lies
+  (`shapenet.joint_maps`). Increments alone drift; absolute poses do not.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -17,11 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapenet.backbone import ResNet
+from shapenet.joint_maps import NUM_JOINTS, NUMBERS, JointMaps
 
-NUM_JOINTS = 24
 NUM_BETAS = 10
 PLACE_FEATURES = 4
 MEAN_SIGMA = 0.9  # of the translation code: a standing person in a region drawn around it
+FLOW_CHANNELS = 2
 _ALWAYS_PRESENT = 10.0
 
 
@@ -33,22 +35,26 @@ class ShapeNetConfig:
         head: "absolute" (poses) or "increments" (from a start pose, as published).
         in_channels: event channels and the two of flow together.
         image_size: side S of the square input, pixels.
+        flow: whether the network looks at the flow; without, it passes over those channels.
         block, depths, widths, stem_kernel: see ``ResNet``.
         grid_channels: channels that each cell of the last feature map keeps, so that the regressor
             knows where a limb is; 0 averages the map away, as published.
+        map_channels: width of the pyramid that the joints' maps are read from; 0 leaves it out.
         hidden: width of the GRU; with grid_channels 0 it equals the features' width.
         place_width: width of the embedding of the crop's place; 0 leaves it out.
     """
 
     head: str = "absolute"
     in_channels: int = 10
-    image_size: int = 64
+    image_size: int = 96
+    flow: bool = True
     block: str = "basic"
     depths: tuple[int, ...] = (1, 2, 2, 2)
-    widths: tuple[int, ...] = (24, 48, 128, 256)
+    widths: tuple[int, ...] = (32, 64, 128, 256)
     stem_kernel: int = 5
     grid_channels: int = 64
-    hidden: int = 384
+    map_channels: int = 64
+    hidden: int = 512
     place_width: int = 32
 
     def __post_init__(self) -> None:
@@ -73,10 +79,23 @@ PRESETS: dict[str, ShapeNetConfig] = {
         widths=(64, 128, 256, 512),
         stem_kernel=7,
         grid_channels=0,
+        map_channels=0,
         hidden=2048,
         place_width=0,
     ),
+    "small-increments": ShapeNetConfig(head="increments"),
 }
+
+
+def preset_config(name: str) -> ShapeNetConfig:
+    """The configuration of a preset.
+
+    Raises:
+        ValueError: for a name that is not a preset.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown ShapeNet preset {name!r}; there are {sorted(PRESETS)}")
+    return PRESETS[name]
 
 
 @dataclass
@@ -152,6 +171,7 @@ class ShapeNetOutput:
             ``eventhpe.camera.decode_translation``; increments: the translation itself, metres.
         log_variance: (B, T) of the pose's error; increments have no such head and give 0.
         presence_logit: (B, T) that a person is in the crop; increments give a constant +10.
+        joint_maps: (B, T, 24, 4) the joints as `shapenet.joint_maps` sees them; None without.
     """
 
     rotations: Tensor
@@ -159,6 +179,7 @@ class ShapeNetOutput:
     translation_code: Tensor
     log_variance: Tensor
     presence_logit: Tensor
+    joint_maps: Tensor | None = None
 
 
 class ShapeNet(nn.Module):
@@ -176,7 +197,11 @@ class ShapeNet(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = ResNet(
-            config.in_channels, config.block, config.depths, config.widths, config.stem_kernel
+            config.in_channels - (0 if config.flow else FLOW_CHANNELS),
+            config.block,
+            config.depths,
+            config.widths,
+            config.stem_kernel,
         )
         if config.head == "increments":
             self._build_increments()
@@ -190,14 +215,23 @@ class ShapeNet(nn.Module):
     def preset(
         cls, name: str, in_channels: int = 10, mean_rotations: Tensor | None = None
     ) -> "ShapeNet":
-        """Build the "paper" or the "small" network; ``in_channels`` counts events and flow.
+        """Build a network of `PRESETS`; ``in_channels`` counts events and flow.
 
         Raises:
             ValueError: for a name that is not a preset.
         """
-        if name not in PRESETS:
-            raise ValueError(f"unknown ShapeNet preset {name!r}; there are {sorted(PRESETS)}")
-        return cls(replace(PRESETS[name], in_channels=in_channels), mean_rotations)
+        return cls(replace(preset_config(name), in_channels=in_channels), mean_rotations)
+
+    def image_modules(self) -> list[nn.Module]:
+        """The parts that turn each step's image into features, without memory or heads."""
+        names = ("backbone", "squeeze", "joint_maps")
+        return [getattr(self, name) for name in names if hasattr(self, name)]
+
+    def untrained_mean(self) -> bool:
+        """Whether an absolute network still has the mean pose that it is built with."""
+        if self.config.head == "increments":
+            return False
+        return torch.equal(self.mean_rotations.cpu(), upright_rotations())
 
     def config_dict(self) -> dict[str, Any]:
         """Return the configuration as JSON values: ``ShapeNet(ShapeNetConfig(**config_dict))``."""
@@ -237,13 +271,13 @@ class ShapeNet(nn.Module):
             ValueError: on shapes other than these, or increments without a start pose.
         """
         self._check(inputs, place)
-        features = self._features(inputs, place)
         state = state or self.initial_state(len(inputs))
+        features, joints = self._features(inputs, place)
         memory, hidden = self.gru(features, state.hidden[None].to(features.dtype))
         features = features + memory
         if self.config.head == "increments":
             return self._increments(features, hidden[0], state)
-        return self._absolute(features), ShapeNetState(hidden[0])
+        return self._absolute(features, joints), ShapeNetState(hidden[0])
 
     def _check(self, inputs: Tensor, place: Tensor | None) -> None:
         config, size = self.config, self.config.image_size
@@ -256,16 +290,26 @@ class ShapeNet(nn.Module):
             found = None if place is None else tuple(place.shape)
             raise ValueError(f"expected place {expected}, got {found}")
 
-    def _features(self, inputs: Tensor, place: Tensor | None) -> Tensor:
+    def _features(self, inputs: Tensor, place: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What each step's image says, (B, T, hidden), and its joints (B, T, 24, 4)."""
         batch, steps = inputs.shape[:2]
-        images = inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        maps = self.backbone(images)
+        images = inputs.flatten(0, 1)
+        if not self.config.flow:
+            images = images[:, :-FLOW_CHANNELS]
+        maps = self.backbone(images.contiguous(memory_format=torch.channels_last))
         if self.config.grid_channels == 0:
-            return maps.mean(dim=(2, 3)).unflatten(0, (batch, steps))
-        features = self.squeeze(maps).flatten(1).unflatten(0, (batch, steps))
+            return maps[-1].mean(dim=(2, 3)).unflatten(0, (batch, steps)), None
+        features = [self.squeeze(maps[-1]).flatten(1)]
+        joints = None
+        if self.config.map_channels:
+            joints = self.joint_maps(maps[1:])
+            features.append(joints.flatten(1).to(features[0].dtype))
         if place is not None and self.config.place_width:
-            features = torch.cat([features, self.place(place)], dim=-1)
-        return functional.relu(self.join(features))
+            features.append(self.place(place.flatten(0, 1)))
+        joined = functional.relu(self.join(torch.cat(features, dim=1)))
+        if joints is not None:
+            joints = joints.unflatten(0, (batch, steps))
+        return joined.unflatten(0, (batch, steps)), joints
 
     def _build_absolute(self) -> None:
         config = self.config
@@ -277,9 +321,11 @@ class ShapeNet(nn.Module):
         )
         if config.place_width:
             self.place = nn.Sequential(nn.Linear(PLACE_FEATURES, config.place_width), nn.ReLU())
-        self.join = nn.Linear(
-            config.grid_channels * side * side + config.place_width, config.hidden
-        )
+        width = config.grid_channels * side * side + config.place_width
+        if config.map_channels:
+            self.joint_maps = JointMaps(self.backbone.channels[1:], config.map_channels)
+            width += NUMBERS * NUM_JOINTS
+        self.join = nn.Linear(width, config.hidden)
         self.mix = nn.Sequential(nn.Linear(config.hidden, config.hidden), nn.ReLU())
         outputs = {"rotation": 6 * NUM_JOINTS, "shape": NUM_BETAS, "code": 3}
         outputs |= {"variance": 1, "presence": 1}
@@ -287,7 +333,7 @@ class ShapeNet(nn.Module):
             {name: _quiet_linear(config.hidden, width) for name, width in outputs.items()}
         )
 
-    def _absolute(self, features: Tensor) -> ShapeNetOutput:
+    def _absolute(self, features: Tensor, joints: Tensor | None) -> ShapeNetOutput:
         features = features + self.mix(features)
         mean = matrix_to_six(self.mean_rotations)
         six = mean + self.heads["rotation"](features).unflatten(-1, (NUM_JOINTS, 6)).float()
@@ -300,6 +346,7 @@ class ShapeNet(nn.Module):
             translation_code=torch.cat([sigma, code[..., 1:]], dim=-1),
             log_variance=self.heads["variance"](features)[..., 0].float(),
             presence_logit=self.heads["presence"](features)[..., 0].float(),
+            joint_maps=joints,
         )
 
     def _build_increments(self) -> None:

@@ -64,11 +64,12 @@ def untrained_cards(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights")
-    for name, network in (
-        ("flownet", FlowNet.preset("small", 8)),
-        ("shapenet", ShapeNet.preset("small", 10)),
+    for name, network, size in (
+        ("flownet", FlowNet.preset("small", 8), 64),
+        ("shapenet", ShapeNet.preset("small", 10), 96),
     ):
-        card = Card(name, network.config_dict(), InputRecipe(), {"steps": 0}, "MIT")
+        recipe = InputRecipe(size=size)
+        card = Card(name, network.config_dict(), recipe, {"steps": 0}, "MIT")
         save_weights(folder / f"{name}.json", network.state_dict(), card)
     return folder / "flownet.json", folder / "shapenet.json"
 
@@ -115,7 +116,6 @@ def training_flags(simulated_set: Path, untrained_cards: tuple[Path, Path]):
             f"--data.root={simulated_set}",
             "--data.workers=0",
             "--data.batch_size=2",
-            "--data.val_count=2",
             f"--trainer.logger.init_args.save_dir={out}",
             "--trainer.enable_progress_bar=false",
             "--trainer.enable_model_summary=false",
@@ -123,8 +123,10 @@ def training_flags(simulated_set: Path, untrained_cards: tuple[Path, Path]):
         ]
         if stage == "flownet":
             small += ["--data.recipe.size=64", "--data.size=64", "--data.max_events=256"]
+            small += ["--data.val_count=2"]
         if stage == "shapenet":
-            small += [f"--data.flownet={untrained_cards[0]}", "--data.steps=2"]
+            small += [f"--data.flownet={untrained_cards[0]}", "--data.flow_size=64"]
+            small += ["--data.steps=2", "--data.takes=1", "--data.windows=8"]
         return small
 
     return flags

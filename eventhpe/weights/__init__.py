@@ -34,6 +34,8 @@ class Card:
         training: command, data, steps and validation figures, in words and numbers.
         licence: licence of the weights.
         sha256: of the safetensors file.
+        flow_size: of a ShapeNet, side of the grid that FlowNet reads for it, pixels; None: that of
+            the FlowNet's own recipe.
     """
 
     network: str
@@ -42,6 +44,7 @@ class Card:
     training: dict[str, Any]
     licence: str
     sha256: str = ""
+    flow_size: int | None = None
 
 
 def save_weights(card_path: Path, state: dict[str, torch.Tensor], card: Card) -> Card:

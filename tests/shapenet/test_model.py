@@ -68,7 +68,7 @@ def test_small_preset_fits_fifteen_megabytes_in_half_precision():
 def test_shapes_of_the_small_preset():
     network = ShapeNet.preset("small", in_channels=7).eval()
     with torch.inference_mode():
-        output, state = network(torch.randn(2, 3, 7, 64, 64), torch.randn(2, 3, 4))
+        output, state = network(torch.randn(2, 3, 7, 96, 96), torch.randn(2, 3, 4))
     assert output.rotations.shape == (2, 3, 24, 3, 3)
     assert output.betas.shape == (2, 3, 10)
     assert output.translation_code.shape == (2, 3, 3)
