@@ -203,6 +203,8 @@ class ShapeNet(nn.Module):
             config.widths,
             config.stem_kernel,
         )
+        if config.grid_channels:
+            self._build_features()
         if config.head == "increments":
             self._build_increments()
         else:
@@ -276,7 +278,7 @@ class ShapeNet(nn.Module):
         memory, hidden = self.gru(features, state.hidden[None].to(features.dtype))
         features = features + memory
         if self.config.head == "increments":
-            return self._increments(features, hidden[0], state)
+            return self._increments(features, joints, hidden[0], state)
         return self._absolute(features, joints), ShapeNetState(hidden[0])
 
     def _check(self, inputs: Tensor, place: Tensor | None) -> None:
@@ -311,7 +313,7 @@ class ShapeNet(nn.Module):
             joints = joints.unflatten(0, (batch, steps))
         return joined.unflatten(0, (batch, steps)), joints
 
-    def _build_absolute(self) -> None:
+    def _build_features(self) -> None:
         config = self.config
         side = -(-config.image_size // 32)
         self.squeeze = nn.Sequential(
@@ -326,6 +328,9 @@ class ShapeNet(nn.Module):
             self.joint_maps = JointMaps(self.backbone.channels[1:], config.map_channels)
             width += NUMBERS * NUM_JOINTS
         self.join = nn.Linear(width, config.hidden)
+
+    def _build_absolute(self) -> None:
+        config = self.config
         self.mix = nn.Sequential(nn.Linear(config.hidden, config.hidden), nn.ReLU())
         outputs = {"rotation": 6 * NUM_JOINTS, "shape": NUM_BETAS, "code": 3}
         outputs |= {"variance": 1, "presence": 1}
@@ -357,7 +362,7 @@ class ShapeNet(nn.Module):
             self.rotation_head.bias.copy_(identity.flatten())
 
     def _increments(
-        self, features: Tensor, hidden: Tensor, state: ShapeNetState
+        self, features: Tensor, joints: Tensor | None, hidden: Tensor, state: ShapeNetState
     ) -> tuple[ShapeNetOutput, ShapeNetState]:
         if state.rotations is None or state.translation is None or state.betas is None:
             raise ValueError("increments need a start pose: pass state=start_state(...)")
@@ -377,6 +382,7 @@ class ShapeNet(nn.Module):
             translation_code=translation,
             log_variance=zeros,
             presence_logit=zeros + _ALWAYS_PRESENT,
+            joint_maps=joints,
         )
         return output, ShapeNetState(hidden, pose, translation[:, -1], state.betas)
 
