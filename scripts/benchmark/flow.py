@@ -46,7 +46,7 @@ def bench_flow_loader() -> Measured:
     config = yaml.safe_load(RELEASE.read_text())
     recipe = InputRecipe(**config["data"].pop("recipe"))
     with tempfile.TemporaryDirectory() as folder:
-        _simulate_walks(Path(folder))
+        simulate_walks(Path(folder))
         data = FlowData(Path(folder), recipe, workers=workers, **config["data"])
         data.setup("fit")
         stream = iter(data.train_dataloader())
@@ -73,7 +73,7 @@ def bench_flow_loader() -> Measured:
     return Measured("flow_loader", given / taken, "x training", 2, note=note, also=(also,))
 
 
-def _simulate_walks(root: Path) -> None:
+def simulate_walks(root: Path) -> None:
     """Two recordings as ``train``, and the same as ``val``."""
     from eventhpe.body.loading import load_body
     from eventhpe.simulation import SimulationConfig, simulate

@@ -1,14 +1,18 @@
-"""The row of a user's whole run: recording in, motion out."""
+"""The rows of a user's run: recording in, motion out, and the two networks inside."""
 
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from eventhpe.estimator import load_networks
 from eventhpe.events import DsecWriter, EventStream, open_recording
+from flownet.model import FlowNet, flow_in_sides
 from scripts.benchmark.inputs import HEIGHT, WIDTH, random_events
-from scripts.benchmark.rows import Measured, row
+from scripts.benchmark.rows import Measured, median_wall_seconds, row
+from shapenet.model import PRESETS, ShapeNet, ShapeNetState, upright_rotations
 
 
 @row("infer")
@@ -20,7 +24,6 @@ def bench_infer() -> Measured:
     """
     from eventhpe.body import load_body
     from eventhpe.camera import Camera
-    from eventhpe.estimator import load_networks
     from eventhpe.inference import infer
 
     seconds, block = 10, random_events(1_000_000)
@@ -45,3 +48,44 @@ def bench_infer() -> Measured:
         run(1)
         wall = float(np.median([run(seconds) for _ in range(3)]))
     return Measured("infer", seconds / wall, "x real time", 1.0, note="346x260, 20 steps/s")
+
+
+@row("networks")
+def bench_networks() -> Measured:
+    """Steps that both released networks do in a second, one window after the other, two threads;
+    the published networks (`paper` presets, 256x256 pixels) beside them in the same run."""
+    torch.set_num_threads(2)
+    released = load_networks()
+    small = _steps_per_second(
+        released.flownet, released.shapenet, released.flow_recipe.size, released.recipe.size
+    )
+    size = PRESETS["paper"].image_size
+    flow, shape = FlowNet.preset("paper").eval(), ShapeNet.preset("paper").eval()
+    note = f"{released.flow_recipe.size}x and {released.recipe.size}x pixels, 2 threads"
+    paper = Measured(
+        "networks.paper",
+        _steps_per_second(flow, shape, size, size),
+        "steps/s",
+        note="as published, untrained, 256x pixels, 2 threads",
+    )
+    return Measured("networks", small, "steps/s", 50, note=note, also=(paper,))
+
+
+def _steps_per_second(flow: FlowNet, shape: ShapeNet, flow_size: int, size: int) -> float:
+    bins = flow.config.in_channels
+    events, flow_events = (
+        torch.randn(1, bins, size, size),
+        torch.randn(1, bins, flow_size, flow_size),
+    )
+    place = torch.zeros(1, 1, 4)
+    state: ShapeNetState | None = None
+    if shape.config.head == "increments":
+        start = upright_rotations()[None], torch.tensor([[0.0, 0.0, 3.0]]), torch.zeros(1, 10)
+        state = shape.start_state(*start)
+
+    def step() -> None:
+        found = flow_in_sides(flow, flow_events, size)
+        shape(torch.cat([events, found], dim=1)[None], place, state)
+
+    with torch.inference_mode():
+        return 1.0 / median_wall_seconds(step, 21)
