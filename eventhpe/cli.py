@@ -250,6 +250,8 @@ def _infer(options: argparse.Namespace) -> int:
     motion = refine(result.motion, body) if options.refine else result.motion
     motion.save(motion_path)
     _report(motion, motion_path)
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if recording.repairs:
         print(f"repairs: {recording.repairs}")
     if result.interrupted:

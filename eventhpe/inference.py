@@ -16,6 +16,7 @@ from eventhpe.events.recipe import InputRecipe
 from eventhpe.events.recording import Recording
 from eventhpe.events.stream import EventStream
 from eventhpe.events.windows import Window, time_windows
+from eventhpe.scene import SceneWatch
 from eventhpe.sequence import HELD, TRACKED, MotionSequence
 
 STEP_RANGE_US = (10_000, 100_000)
@@ -28,10 +29,12 @@ class InferenceResult:
     Attributes:
         motion: the steps that were done.
         interrupted: Ctrl-C came before the end.
+        warnings: one line for each assumption about the scene that does not hold.
     """
 
     motion: MotionSequence
     interrupted: bool
+    warnings: tuple[str, ...] = ()
 
 
 def infer(
@@ -80,12 +83,14 @@ def infer(
     trained = load_body()
     first = None if start is None else _start_step(start, body, trained)
     estimator = Estimator(networks, camera, first)
+    scene = SceneWatch(camera.width, camera.height, roi)
     steps: list[Step] = []
     interrupted = False
     bar = tqdm(total=count, unit="step", disable=not progress)
     try:
         for window in windows:
             steps.append(estimator.step(window, step_us))
+            scene.update(estimator.filtered, window.t0, window.t1)
             bar.update()
     except KeyboardInterrupt:
         interrupted = True
@@ -101,7 +106,7 @@ def infer(
         )
     betas = _betas(steps) if first is None else first.betas
     motion = _motion(steps, betas, trained, camera, networks, step_us, height_m, command)
-    return InferenceResult(motion.on_body(trained, body), interrupted)
+    return InferenceResult(motion.on_body(trained, body), interrupted, scene.warnings())
 
 
 def prepared_windows(

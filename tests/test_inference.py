@@ -71,12 +71,13 @@ def test_a_span_gives_the_steps_of_that_span(simulated_recording, networks, body
 
 
 def test_silence_holds_the_pose(simulated_recording, networks, body, camera, tmp_path):
-    events = open_recording(simulated_recording).read(0, 1_000_000)
+    # Before the walker is at the picture's border: one who walks out is not held.
+    events = open_recording(simulated_recording).read(0, 700_000)
     late = open_recording(simulated_recording).read(1_900_000, 2_000_000)
     late = replace(late, t=late.t + 1_000_000)
     path = recording_of(EventStream.concatenate([events, late]), tmp_path / "silent.h5")
     motion = run(path, networks, body, camera)
-    silent = (motion.t_us > 1_100_000) & (motion.t_us < 2_850_000)
+    silent = (motion.t_us > 800_000) & (motion.t_us < 2_850_000)
     assert (motion.state[silent] == HELD).all()
     assert (motion.state[~silent] == TRACKED).any()
     held = motion.body_pose[silent]
