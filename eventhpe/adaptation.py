@@ -140,7 +140,7 @@ def save_adapted(
 
     Args:
         out: the card, ``NAME.json``.
-        source: card of the weights that were adapted; its licence holds on.
+        source: card of the weights that were adapted.
         command: recorded in the card.
 
     Raises:
@@ -156,7 +156,8 @@ def save_adapted(
         "kept_round": adaptation.best,
         "held_out_loss": [round(value, 4) for value in adaptation.history],
     }
-    return save_weights(out, adaptation.state, replace(card, training=training))
+    licence = f"{card.licence}; then adapted to a recording of its user's"
+    return save_weights(out, adaptation.state, replace(card, training=training, licence=licence))
 
 
 def _batch(taken: list[tuple[Step, Reading]], camera: Camera, step_us: int) -> Batch:
