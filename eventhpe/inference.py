@@ -104,8 +104,8 @@ def infer(
             f"at least one window of {networks.recipe.window_us / 1000:.0f} ms",
             "Choose a longer span or another recording.",
         )
-    betas = _betas(steps) if first is None else first.betas
-    motion = _motion(steps, betas, trained, camera, networks, step_us, height_m, command)
+    betas = mean_betas(steps) if first is None else first.betas
+    motion = motion_of_steps(steps, betas, trained, camera, networks, step_us, height_m, command)
     return InferenceResult(motion.on_body(trained, body), interrupted, scene.warnings())
 
 
@@ -249,7 +249,7 @@ def _start_step(start: MotionSequence, body: Body, trained: Body) -> Step:
     )
 
 
-def _betas(steps: list[Step]) -> NDArray[np.float32]:
+def mean_betas(steps: list[Step]) -> NDArray[np.float32]:
     """One shape for the recording: the mean over tracked steps, weighted by confidence."""
     weight = np.array([s.confidence if s.state == TRACKED else 0.0 for s in steps])
     if weight.sum() == 0:
@@ -257,7 +257,7 @@ def _betas(steps: list[Step]) -> NDArray[np.float32]:
     return np.average([s.betas for s in steps], axis=0, weights=weight).astype(np.float32)
 
 
-def _motion(
+def motion_of_steps(
     steps: list[Step],
     betas: NDArray[np.float32],
     body: Body,
@@ -267,6 +267,15 @@ def _motion(
     height_m: float | None,
     command: str,
 ) -> MotionSequence:
+    """The steps as a motion with one shape.
+
+    Args:
+        steps: of a whole recording or a part of it, in order.
+        betas: (10,).
+        body: the body that the networks were trained on.
+        height_m: the person's true height, which replaces that of ``betas`` and scales distance.
+        others: as in `MotionSequence` and `infer`.
+    """
     pelvis = np.stack([s.pelvis for s in steps])
     if height_m is not None:
         betas, scale = betas_of_height(body, betas, height_m)
@@ -310,7 +319,7 @@ def betas_of_height(
     value = torch.from_numpy(betas.astype(np.float32)).clone().requires_grad_(True)
     first = None
     for _ in range(2):
-        height = _standing_height(body, value)
+        height = standing_height(body, value)
         first = float(height.detach()) if first is None else first
         (gradient,) = torch.autograd.grad(height, value)
         change = (height_m - height.detach()) * gradient / gradient.square().sum()
@@ -325,7 +334,8 @@ def _check_height(height_m: float) -> None:
         )
 
 
-def _standing_height(body: Body, betas: torch.Tensor) -> torch.Tensor:
+def standing_height(body: Body, betas: torch.Tensor) -> torch.Tensor:
+    """Height () of the unposed body with shape ``betas`` (10,), metres."""
     eye = torch.eye(3).expand(1, 24, 3, 3)
     vertices = body(betas[None], eye[:, 0], eye[:, 1:], torch.zeros(1, 3)).vertices[0, :, 1]
     return vertices.max() - vertices.min()

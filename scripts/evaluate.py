@@ -2,7 +2,8 @@
 
 ``flow FOLDER`` scores FlowNets, zero flow and a classical method against a simulated set's truth.
 ``focus RECORDING...`` needs no truth: it measures how much sharper events become along the flow.
-``pose MOTION.npz --recording FILE`` compares a motion with a simulated recording's truth.
+``pose FOLDER`` scores ShapeNets and baselines against a simulated set's truth.
+``motion MOTION.npz --recording FILE`` compares a motion with a simulated recording's truth.
 ``silhouette MOTION.npz --recording FILE`` needs no truth: it compares each step's events with the
 mesh's silhouette, beside the mean pose placed in the same regions.
 """
@@ -32,10 +33,14 @@ from eventhpe.evaluation.flow_methods import (
 from eventhpe.evaluation.flow_pictures import flow_picture, focus_picture, write_png
 from eventhpe.evaluation.flow_report import flow_table, write_flow_report
 from eventhpe.evaluation.focus import MIN_EVENTS, evaluate_focus, focus_table, tracked_windows
+from eventhpe.evaluation.pose_plots import draw_pose_plots, load_pyplot
+from eventhpe.evaluation.pose_report import pose_set_table, write_pose_report
+from eventhpe.evaluation.pose_rows import Entrant, evaluate_poses
 from eventhpe.events.recording import open_recording
 from eventhpe.files import ensure_writable
 from eventhpe.sequence import MotionSequence
 from eventhpe.simulation.truth import SimulatedTruth
+from eventhpe.weights import FLOWNET, SHAPENET
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -106,16 +111,16 @@ def focus(options: argparse.Namespace) -> int:
 
 def silhouette(options: argparse.Namespace) -> int:
     """Print the events' agreement with the silhouettes, one row a method."""
-    motion = MotionSequence.load(options.motion)
+    given = MotionSequence.load(options.motion)
     recording, body = open_recording(options.recording), load_body()
-    start = int(motion.t_us[0]) if options.start_s is None else round(options.start_s * 1e6)
-    stop = int(motion.t_us[-1]) + 1 if options.stop_s is None else round(options.stop_s * 1e6)
+    start = int(given.t_us[0]) if options.start_s is None else round(options.start_s * 1e6)
+    stop = int(given.t_us[-1]) + 1 if options.stop_s is None else round(options.stop_s * 1e6)
     print(
         f"steps ending in [{start / 1e6:g}, {stop / 1e6:g}) s, tolerance {options.tolerance:g} px"
     )
     print("share of                 events near   events near    outline near      events")
     print("                          silhouette       outline        an event   in region")
-    rows = {"motion": motion, "mean pose in the region": mean_pose(motion, load_networks(), body)}
+    rows = {"motion": given, "mean pose in the region": mean_pose(given, load_networks(), body)}
     for name, sequence in rows.items():
         found = silhouette_agreement(sequence, recording, body, options.tolerance, start, stop)
         print(
@@ -126,10 +131,43 @@ def silhouette(options: argparse.Namespace) -> int:
 
 
 def pose(options: argparse.Namespace) -> int:
+    """Print ShapeNets' errors on a simulated set; with --out, write tables and plots."""
+    name = "released network" if options.shapenet == SHAPENET else options.shapenet.stem
+    labels = [name, *(label for label, _ in (*options.card, *options.increments))]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise InputError("--card", f"two networks named {twice[0]}", "a name each", "Rename one.")
+    if options.out:
+        load_pyplot()
+        ensure_writable(options.out / "pose.csv")
+    main_network = Entrant.load(name, options.shapenet, options.flownet)
+    others = [Entrant.load(label, card, options.flownet) for label, card in options.card]
+    increments = [
+        Entrant.load(label, card, options.flownet, "increments")
+        for label, card in options.increments
+    ]
+    scores = evaluate_poses(
+        options.folder, main_network, others, increments, load_body(), options.workers
+    )
+    print(pose_set_table(scores))
+    if options.out:
+        entrants = (main_network, *others, *increments)
+        weights = {entrant.name: entrant.networks.hashes["shapenet"] for entrant in entrants}
+        about = {
+            "set": options.folder,
+            "flownet": main_network.networks.hashes["flownet"],
+            **{f"shapenet, {label}": sha256 for label, sha256 in weights.items()},
+        }
+        write_pose_report(scores, about, options.out)
+        draw_pose_plots(scores, name, options.out)
+    return 0
+
+
+def motion(options: argparse.Namespace) -> int:
     """Print joint errors in millimetres, one row a method."""
-    motion = MotionSequence.load(options.motion)
+    given = MotionSequence.load(options.motion)
     truth, body = SimulatedTruth.load(options.recording), load_body()
-    rows = {"motion": motion, "mean pose in the region": mean_pose(motion, load_networks(), body)}
+    rows = {"motion": given, "mean pose in the region": mean_pose(given, load_networks(), body)}
     print(pose_table({name: pose_errors(row, truth, body) for name, row in rows.items()}))
     return 0
 
@@ -168,7 +206,26 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--window-ms", type=_positive, nargs="+", default=lengths, metavar="MS")
     _flow_options(command, "also write pictures of warped events there")
 
-    for run in (silhouette, pose):
+    command = commands.add_parser("pose")
+    command.set_defaults(run=pose)
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="a simulated set")
+    for flag, kind in (
+        ("--card", "another ShapeNet to score, may be repeated"),
+        ("--increments", "a ShapeNet of increments, from the true pose, in clips"),
+    ):
+        command.add_argument(
+            flag, type=_labelled, action="append", default=[], metavar="LABEL=CARD.json", help=kind
+        )
+    for name, default in (("shapenet", SHAPENET), ("flownet", FLOWNET)):
+        command.add_argument(
+            f"--{name}", type=Path, default=default, metavar="CARD.json", help="other weights"
+        )
+    command.add_argument("--workers", type=_count, default=1, metavar="N", help="that make inputs")
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", help="also write tables and plots there"
+    )
+
+    for run in (silhouette, motion):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run)
         command.add_argument("motion", type=Path, metavar="MOTION.npz")
@@ -195,6 +252,14 @@ def _positive(text: str) -> float:
     if not (value >= 1e-3 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"{text} is no positive length of time")
     return value
+
+
+def _labelled(text: str) -> tuple[str, Path]:
+    """LABEL=CARD.json."""
+    label, equals, card = text.partition("=")
+    if not (label and equals and card):
+        raise argparse.ArgumentTypeError(f"{text} is not LABEL=CARD.json")
+    return label, Path(card)
 
 
 def _count(text: str) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import ConvexHull
 
 from eventhpe import metrics
 from eventhpe.body import Body
@@ -71,7 +72,7 @@ def mean_pose(motion: MotionSequence, networks: Networks, body: Body) -> MotionS
     betas = torch.zeros(1, 10)
     output = body(betas, rotations[None, 0], rotations[None, 1:], torch.zeros(1, 3))
     vertices = output.vertices[0].detach().numpy()
-    transl = np.stack([_fit(vertices, box, motion.K) for box in motion.region])
+    transl = _fit(vertices, motion.region, motion.K)
     steps = len(motion)
     still = MotionSequence.from_matrices(
         rotations[:1].expand(steps, 3, 3),
@@ -86,16 +87,18 @@ def mean_pose(motion: MotionSequence, networks: Networks, body: Body) -> MotionS
 
 
 def _fit(
-    vertices: NDArray[np.float32], box: NDArray[np.float32], K: NDArray[np.float64]
+    vertices: NDArray[np.float32], boxes: NDArray[np.float32], K: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Translation that centres a mesh's picture in a region and gives it the region's extent."""
-    x0, y0, side, _ = (float(v) for v in box)
-    centre = np.array([x0 + (side - 1) / 2, y0 + (side - 1) / 2])
-    offset = np.array([0.0, 0.0, 2 * K[0, 0] / side])
+    """Translations (T, 3) that centre a mesh's picture in regions (T, 4) and give it their
+    extent."""
+    side = boxes[:, 2].astype(np.float64)
+    centre = boxes[:, :2] + (side[:, None] - 1) / 2
+    # What stands out in any picture of the mesh lies on its convex hull.
+    outer = vertices[ConvexHull(vertices).vertices]
+    offset = np.stack([0 * side, 0 * side, 2 * K[0, 0] / side], axis=1)
     for _ in range(FIT_ROUNDS):
-        uv = project(vertices + offset, K)
-        low, high = uv.min(axis=0), uv.max(axis=0)
-        offset[2] *= float((high - low).max()) / (side / MARGIN)
-        focal = np.diag(K)[:2]
-        offset[:2] += (centre - (low + high) / 2) * offset[2] / focal
+        uv = project(outer + offset[:, None], K)
+        low, high = uv.min(axis=1), uv.max(axis=1)
+        offset[:, 2] *= (high - low).max(axis=1) / (side / MARGIN)
+        offset[:, :2] += (centre - (low + high) / 2) * offset[:, 2:] / np.diag(K)[:2]
     return offset
