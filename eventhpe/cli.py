@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, NoReturn
 from eventhpe.errors import InputError
 
 if TYPE_CHECKING:  # a sub-command imports what it needs: `eventhpe info` must not wait for torch
+    from eventhpe.body import Body
     from eventhpe.camera import Camera
+    from eventhpe.estimator import Networks
     from eventhpe.events.recording import Recording
     from eventhpe.events.stream import EventStream
+    from eventhpe.optimisation import Optimisation
     from eventhpe.sequence import MotionSequence
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 RESULTS = ("motion.npz", "overlay.mp4", "contact_sheet.png")
-REFINE_BY_DEFAULT = False
+REFINEMENTS = ("off", "smooth", "optimise")
+REFINE_BY_DEFAULT = "off"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -166,6 +170,15 @@ def _infer_options(parser: argparse.ArgumentParser) -> None:
     _backend_option(parser)
     parser.add_argument("--height", type=_finite, metavar="METRES", help="the person's height")
     parser.add_argument("--start", type=Path, metavar="POSE.npz", help="pose to begin from")
+    parser.add_argument(
+        "--refine",
+        nargs="?",
+        choices=REFINEMENTS,
+        const="smooth",
+        default=REFINE_BY_DEFAULT,
+        help="afterwards smooth the whole motion and fill its still start; optimise: then also "
+        f"move it onto its events (minutes); alone: smooth; default: {REFINE_BY_DEFAULT}",
+    )
     _view_options(parser)
 
 
@@ -179,12 +192,6 @@ def _view_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step-ms", type=_finite, default=50.0, help="distance of poses (10-100)")
     parser.add_argument("--from", type=_finite, dest="start_s", metavar="S", help="begin here")
     parser.add_argument("--to", type=_finite, dest="stop_s", metavar="S", help="end here")
-    parser.add_argument(
-        "--refine",
-        action=argparse.BooleanOptionalAction,
-        default=REFINE_BY_DEFAULT,
-        help="afterwards smooth the whole motion and fill its still start",
-    )
     parser.add_argument("--device", default="cpu", help="torch device of the networks")
     parser.add_argument("--flownet", type=Path, metavar="CARD.json", help="other weights")
     parser.add_argument("--shapenet", type=Path, metavar="CARD.json", help="other weights")
@@ -247,14 +254,19 @@ def _infer(options: argparse.Namespace) -> int:
         start=start,
         command=options.command_line,
     )
-    motion = refine(result.motion, body) if options.refine else result.motion
+    motion = result.motion if options.refine == "off" else refine(result.motion, body)
     motion.save(motion_path)
+    interrupted = result.interrupted
+    if options.refine == "optimise" and not interrupted:
+        optimised = _optimise(options, motion, recording, networks, body)
+        motion, interrupted = optimised.motion, optimised.interrupted
+        motion.save(motion_path)
     _report(motion, motion_path)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if recording.repairs:
         print(f"repairs: {recording.repairs}")
-    if result.interrupted:
+    if interrupted:
         print(f"stopped after {len(motion)} steps; draw them with: eventhpe render")
         return EXIT_INTERRUPTED
     orient = _orient(options)
@@ -263,6 +275,32 @@ def _infer(options: argparse.Namespace) -> int:
     print(f"overlay: {video} (meshes drawn by {backend})")
     print(f"contact sheet: {sheet}")
     return 0
+
+
+def _optimise(
+    options: argparse.Namespace,
+    motion: "MotionSequence",
+    recording: "Recording",
+    networks: "Networks",
+    body: "Body",
+) -> "Optimisation":
+    from eventhpe.optimisation import optimise
+
+    result = optimise(
+        motion,
+        recording,
+        networks,
+        body,
+        roi=options.roi,
+        orient=_orient(options),
+        keep_start=options.start is not None,
+    )
+    if result.interrupted:
+        print("optimisation stopped: the smoothed motion is kept")
+    else:
+        change = f"{result.before:.3f} -> {result.after:.3f}"
+        print(f"optimised {result.steps} steps: loss without labels {change}")
+    return result
 
 
 def _adapt(options: argparse.Namespace) -> int:

@@ -249,9 +249,12 @@ def test_infer_refines_when_asked(body, simulated_recording, tmp_path, monkeypat
     made = motion_of(body, 10, body_pose=noise, K=K, width=128, height=128)
     monkeypatch.setattr("eventhpe.estimator.load_networks", lambda *_: None)
     monkeypatch.setattr("eventhpe.inference.infer", lambda *_, **__: InferenceResult(made, False))
-    for name, expected in (("--no-refine", made), ("--refine", refine(made, body))):
+    smoothed = refine(made, body)
+    cases = {"off": (["--refine", "off"], made), "default": ([], made)}
+    cases |= {"alone": (["--refine"], smoothed), "smooth": (["--refine", "smooth"], smoothed)}
+    for name, (refinement, expected) in cases.items():
         out = tmp_path / name
-        flags = ["--out", str(out), "--backend", "rasterizer", name]
+        flags = ["--out", str(out), "--backend", "rasterizer", *refinement]
         assert main(["infer", str(simulated_recording), *flags]) == 0
         written = MotionSequence.load(out / "motion.npz")
         np.testing.assert_array_equal(written.body_pose, expected.body_pose)
