@@ -34,12 +34,21 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
         augmentation: its mirrors, polarity and busy moments.
         seed: of the draw.
         steps: T.
+        seen: image features of each recording (`datasets.seen`), which clips then hold in place of
+            images; polarities stay.
     """
 
     def __init__(
-        self, takes: list[Takes], count: int, augmentation: Augmentation, seed: int, steps: int
+        self,
+        takes: list[Takes],
+        count: int,
+        augmentation: Augmentation,
+        seed: int,
+        steps: int,
+        seen: list[NDArray[np.float16]] | None = None,
     ) -> None:
         self.takes = takes
+        self.seen = seen
         self.count = count
         self.augmentation = augmentation
         self.seed = seed
@@ -57,19 +66,33 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
         if rng.random() < self.augmentation.busy:
             counts = [takes.activity[start : start + self.steps].sum() for start in starts]
             starts = starts[:: 1 if counts[0] >= counts[1] else -1]
-        sample = read_clip(takes, take, slice(int(starts[0]), int(starts[0]) + self.steps))
-        if rng.random() < self.augmentation.polarity:
+        rows = slice(int(starts[0]), int(starts[0]) + self.steps)
+        swap, flip = (
+            rng.random() < a for a in (self.augmentation.polarity, self.augmentation.flip)
+        )
+        if self.seen is not None:
+            sample = read_labels(takes, take, rows)
+            seen = self.seen[index % len(self.takes)][int(flip), rows]
+            return (mirrored(sample, takes.width) if flip else sample) | {
+                "seen": torch.from_numpy(np.array(seen))
+            }
+        sample = read_clip(takes, take, rows)
+        if swap:
             sample["events"] = -sample["events"]
-        if rng.random() < self.augmentation.flip:
-            sample = mirrored(sample, takes.width)
-        return sample
+        return mirrored(sample, takes.width) if flip else sample
 
 
 class WholeTakes(Dataset[dict[str, torch.Tensor]]):
-    """Every take from its first window to its last, in order."""
+    """Every take from its first window to its last, in order.
 
-    def __init__(self, takes: list[Takes]) -> None:
+    Args:
+        takes: of each recording.
+        seen: as for `PoseClips`.
+    """
+
+    def __init__(self, takes: list[Takes], seen: list[NDArray[np.float16]] | None = None) -> None:
         self.takes = takes
+        self.seen = seen
         self.places = [(i, k) for i, found in enumerate(takes) for k in range(len(found))]
 
     def __len__(self) -> int:
@@ -78,7 +101,11 @@ class WholeTakes(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         recording, take = self.places[index]
         takes = self.takes[recording]
-        return read_clip(takes, take, slice(int(takes.first[take]), int(takes.first[take + 1])))
+        rows = slice(int(takes.first[take]), int(takes.first[take + 1]))
+        if self.seen is None:
+            return read_clip(takes, take, rows)
+        seen = torch.from_numpy(np.array(self.seen[recording][0, rows]))
+        return read_labels(takes, take, rows) | {"seen": seen}
 
 
 def read_clip(takes: Takes, take: int, rows: slice) -> dict[str, torch.Tensor]:
@@ -87,11 +114,18 @@ def read_clip(takes: Takes, take: int, rows: slice) -> dict[str, torch.Tensor]:
     Raises:
         ValueError: windows outside the take.
     """
+    sample = read_labels(takes, take, rows)
+    images = {name: np.array(getattr(takes, name)[rows]) for name in ("events", "flow")}
+    return sample | {name: torch.from_numpy(image) for name, image in images.items()}
+
+
+def read_labels(takes: Takes, take: int, rows: slice) -> dict[str, torch.Tensor]:
+    """`read_clip` without the images."""
     if not takes.first[take] <= rows.start < rows.stop <= takes.first[take + 1]:
         raise ValueError(f"windows {rows.start} to {rows.stop} are not in take {take}")
     arrays: dict[str, Any] = {
         name: getattr(takes, name)[rows]
-        for name in ("events", "flow", "region", "rotations", "pelvis", "present", "activity")
+        for name in ("region", "rotations", "pelvis", "present", "activity")
     }
     sample = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
     sample["present"] = sample["present"].float()
@@ -276,8 +310,8 @@ def place_features(sample: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def mirrored(sample: dict[str, torch.Tensor], width: int) -> dict[str, torch.Tensor]:
-    """The clip as a mirror shows it: images, principal point and region, and the pose with its
-    left and right joints exchanged.
+    """The clip as a mirror shows it: images (where it has them), principal point and region, and
+    the pose with its left and right joints exchanged.
 
     Args:
         width: of the sensor, pixels.
@@ -287,15 +321,19 @@ def mirrored(sample: dict[str, torch.Tensor], width: int) -> dict[str, torch.Ten
     region[:, 0] = width - 1 - region[:, 0]
     pelvis[:, 0] = -pelvis[:, 0]
     mirror = torch.from_numpy(MIRROR)
-    flow = sample["flow"].flip(-1)
-    flow[:, 0] = -flow[:, 0]
     changed = {
         **sample,
-        "events": sample["events"].flip(-1),
-        "flow": flow,
+        **(mirrored_images(sample) if "events" in sample else {}),
         "rotations": mirror @ sample["rotations"][:, list(FLIP_PAIRS)] @ mirror,
         "intrinsics": intrinsics,
         "region": region,
         "pelvis": pelvis,
     }
     return {**changed, "place": place_features(changed)}
+
+
+def mirrored_images(sample: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """``events`` (T, C, S, S) and ``flow`` (T, 2, S, S) as a mirror shows them."""
+    flow = sample["flow"].flip(-1)
+    flow[:, 0] = -flow[:, 0]
+    return {"events": sample["events"].flip(-1), "flow": flow}

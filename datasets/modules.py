@@ -8,19 +8,21 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from datasets.augmentation import NO_AUGMENTATION, Augmentation
 from datasets.clips import FlowExtra, FlowWindows, PoseClips, WholeTakes
 from datasets.folders import load_recordings
-from datasets.networks import load_flownet
+from datasets.networks import load_flownet, load_shapenet
 from datasets.ordered import OrderedSampler
 from datasets.prepared import PreparedRecording, missing_frames
+from datasets.seen import prepare_seen
 from datasets.takes import (
-    EVENT_SCALE,
     Takes,
     TakeSpec,
     chordal_mean,
+    image_tensor,
     prepare_takes,
     whole_recordings,
 )
@@ -191,6 +193,8 @@ class PoseData(TrainingData):
         steps: T.
         steps_us: step lengths to draw training takes from, microseconds, multiples of 10,000.
         val_step_us: step length of validation.
+        features: card of a trained ShapeNet whose image features clips hold in place of images, for
+            training what lies behind them (``--model.frozen_images``, begun with that card).
         labelled: share of the training recordings whose truth is used; the others' events alone.
         takes_seed: of the takes; another number makes others.
     """
@@ -208,6 +212,7 @@ class PoseData(TrainingData):
         steps: int = 16,
         steps_us: tuple[int, ...] = (20_000, 30_000, 50_000, 50_000, 50_000, 70_000, 100_000),
         val_step_us: int = 50_000,
+        features: Path | None = None,
         labelled: float = 1.0,
         workers: int = 1,
         seed: int = 0,
@@ -219,6 +224,8 @@ class PoseData(TrainingData):
         super().__init__(root, recipe, batch_size, count, workers, seed)
         self.flow_size = flow_size or card.recipe.size
         self.steps, self.labelled = steps, labelled
+        self.features = features
+        self.seen: dict[str, list[NDArray[np.float16]] | None] = {"train": None, "val": None}
         self.specs = {
             "train": TakeSpec(
                 recipe,
@@ -255,26 +262,38 @@ class PoseData(TrainingData):
             )
         ]
 
+        if self.features is not None:
+            network, card = load_shapenet(self.features)
+            for part, spec in self.specs.items():
+                folder = self.root / part / "cache" / spec.name
+                self.seen[part] = prepare_seen(folder, self.takes[part], network, card.sha256)
+
     def mean_rotations(self) -> torch.Tensor:
         """(24, 3, 3) the training poses' mean."""
         return chordal_mean(self.takes["train"])
 
     def train_dataloader(self) -> DataLoader[Any]:
-        clips = PoseClips(self.takes["train"], self.count, Augmentation(), self.seed, self.steps)
+        clips = PoseClips(
+            self.takes["train"],
+            self.count,
+            Augmentation(),
+            self.seed,
+            self.steps,
+            self.seen["train"],
+        )
         return self._loader(clips, True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(WholeTakes(self.takes["val"]), batch_size=1)
+        return DataLoader(WholeTakes(self.takes["val"], self.seen["val"]), batch_size=1)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        return with_inputs(batch)
+        return batch if "seen" in batch else with_inputs(batch)
 
 
 def with_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Replace a batch's stored ``events`` and ``flow`` by ``inputs`` (B, T, C + 2, S, S)."""
     rest = {name: value for name, value in batch.items() if name not in ("events", "flow")}
-    events = batch["events"].float() / EVENT_SCALE
-    return {**rest, "inputs": torch.cat([events, batch["flow"].float()], dim=2)}
+    return {**rest, "inputs": image_tensor(batch)}
 
 
 def _spread(count: int, share: float) -> list[bool]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from eventhpe.errors import InputError
 from eventhpe.weights import Card, load_weights
 from flownet.model import FlowNet, FlowNetConfig
+from shapenet.model import ShapeNet, ShapeNetConfig
 
 
 def load_flownet(card_path: Path) -> tuple[FlowNet, Card]:
@@ -32,5 +33,26 @@ def load_flownet(card_path: Path) -> tuple[FlowNet, Card]:
             "as many bins as channels",
             "Take the card from the release again.",
         )
+    network.eval().requires_grad_(False)
+    return network, card
+
+
+def load_shapenet(card_path: Path) -> tuple[ShapeNet, Card]:
+    """Read a ShapeNet, in evaluation mode and without gradients, from its card.
+
+    Raises:
+        InputError: the card or its tensors cannot be used.
+    """
+    state, card = load_weights(card_path, "shapenet")
+    try:
+        network = ShapeNet(ShapeNetConfig(**card.config))
+        network.load_state_dict(state)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            card_path,
+            f"a configuration and tensors that build no ShapeNet ({error})",
+            "those that the weights were trained with",
+            "Take the card and the tensors from the same release.",
+        ) from error
     network.eval().requires_grad_(False)
     return network, card

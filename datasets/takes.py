@@ -393,6 +393,11 @@ def _rolled_crop(crop: Crop, K: NDArray[np.float64], angle: float) -> Crop:
     return replace(crop, x0=float(left), y0=float(top))
 
 
+def image_tensor(sample: dict[str, torch.Tensor]) -> torch.Tensor:
+    """A network's input (..., C + 2, S, S) from stored ``events`` and ``flow``."""
+    return torch.cat([sample["events"].float() / EVENT_SCALE, sample["flow"].float()], dim=-3)
+
+
 def chordal_mean(takes: Sequence[Takes]) -> torch.Tensor:
     """(24, 3, 3) chordal mean of the labelled poses (Hartley et al., IJCV 2013, section 5)."""
     people = [take for take in takes if take.labelled and take.present.any()]

@@ -225,7 +225,7 @@ class ShapeNet(nn.Module):
         return cls(replace(preset_config(name), in_channels=in_channels), mean_rotations)
 
     def image_modules(self) -> list[nn.Module]:
-        """The parts that turn each step's image into features, without memory or heads."""
+        """The parts that ``see`` uses."""
         names = ("backbone", "squeeze", "joint_maps")
         return [getattr(self, name) for name in names if hasattr(self, name)]
 
@@ -273,8 +273,43 @@ class ShapeNet(nn.Module):
             ValueError: on shapes other than these, or increments without a start pose.
         """
         self._check(inputs, place)
-        state = state or self.initial_state(len(inputs))
-        features, joints = self._features(inputs, place)
+        return self.remember(self.see(inputs), place, state)
+
+    def see(self, inputs: Tensor) -> Tensor:
+        """What each step's image shows, without memory or place.
+
+        Args:
+            inputs: (B, T, C, S, S), as for ``forward``.
+
+        Returns:
+            (B, T, F) features for ``remember``; the last 96 are the joints (24, 4) of
+            `shapenet.joint_maps`, where the network has such maps.
+        """
+        batch, steps = inputs.shape[:2]
+        images = inputs.flatten(0, 1)
+        if not self.config.flow:
+            images = images[:, :-FLOW_CHANNELS]
+        maps = self.backbone(images.contiguous(memory_format=torch.channels_last))
+        if self.config.grid_channels == 0:
+            return maps[-1].mean(dim=(2, 3)).unflatten(0, (batch, steps))
+        features = self.squeeze(maps[-1]).flatten(1)
+        if self.config.map_channels:
+            joints = self.joint_maps(maps[1:]).flatten(1)
+            features = torch.cat([features.to(joints.dtype), joints], dim=1)
+        return features.unflatten(0, (batch, steps))
+
+    def remember(
+        self, seen: Tensor, place: Tensor | None = None, state: ShapeNetState | None = None
+    ) -> tuple[ShapeNetOutput, ShapeNetState]:
+        """Read a clip of what ``see`` gives; otherwise as ``forward``."""
+        state = state or self.initial_state(len(seen))
+        joints, features = None, seen
+        if self.config.map_channels:
+            joints = seen[..., -NUMBERS * NUM_JOINTS :].unflatten(-1, (NUM_JOINTS, NUMBERS))
+        if self.config.grid_channels:
+            if place is not None and self.config.place_width:
+                features = torch.cat([features, self.place(place)], dim=-1)
+            features = functional.relu(self.join(features))
         memory, hidden = self.gru(features, state.hidden[None].to(features.dtype))
         features = features + memory
         if self.config.head == "increments":
@@ -291,27 +326,6 @@ class ShapeNet(nn.Module):
         if config.place_width and (place is None or place.shape != expected):
             found = None if place is None else tuple(place.shape)
             raise ValueError(f"expected place {expected}, got {found}")
-
-    def _features(self, inputs: Tensor, place: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """What each step's image says, (B, T, hidden), and its joints (B, T, 24, 4)."""
-        batch, steps = inputs.shape[:2]
-        images = inputs.flatten(0, 1)
-        if not self.config.flow:
-            images = images[:, :-FLOW_CHANNELS]
-        maps = self.backbone(images.contiguous(memory_format=torch.channels_last))
-        if self.config.grid_channels == 0:
-            return maps[-1].mean(dim=(2, 3)).unflatten(0, (batch, steps)), None
-        features = [self.squeeze(maps[-1]).flatten(1)]
-        joints = None
-        if self.config.map_channels:
-            joints = self.joint_maps(maps[1:])
-            features.append(joints.flatten(1).to(features[0].dtype))
-        if place is not None and self.config.place_width:
-            features.append(self.place(place.flatten(0, 1)))
-        joined = functional.relu(self.join(torch.cat(features, dim=1)))
-        if joints is not None:
-            joints = joints.unflatten(0, (batch, steps))
-        return joined.unflatten(0, (batch, steps)), joints
 
     def _build_features(self) -> None:
         config = self.config

@@ -3,7 +3,8 @@
 A batch holds clips of B recordings and T steps:
 
 ====================  =================  ============================================
-``inputs``            (B, T, C, S, S)    events, then flow divided by the crop's side
+``inputs``            (B, T, C, S, S)    events, then flow divided by the crop's side; or
+``seen``              (B, T, F)          what frozen image features make of them
 ``place``             (B, T, 4)          the crop's place and the step, see ``ShapeNet``
 ``step_s``            (B,)               time from step to step, seconds
 ``intrinsics``        (B, 4)             fx, fy, cx, cy of the sensor, pixels
@@ -79,8 +80,8 @@ class ShapeTraining(LightningModule):
         in_channels: event channels and the two of flow.
         flow: whether the network looks at the flow.
         image_size: side of the input, pixels; None is the preset's.
-        frozen_images: train only what lies behind the image features. Clips can then be long, for
-            the memory, and cost a third.
+        frozen_images: train only what lies behind the image features, which then may be computed
+            once (``seen``): clips can be long, for the memory. Leaves no images for coherence.
         learning_rate: peak of the cosine cycle.
         weight_decay: of AdamW.
         loss_weights: replaces entries of ``WEIGHTS``; what has weight 0 is not computed.
@@ -116,6 +117,8 @@ class ShapeTraining(LightningModule):
         if unknown:
             raise ValueError(f"no losses {sorted(unknown)}; there are {sorted(WEIGHTS)}")
         self.loss_weights = {**WEIGHTS, **(loss_weights or {})}
+        if frozen_images and self.loss_weights["coherence"]:
+            raise ValueError("coherence needs images, which frozen_images leaves out")
         self.coherence: CoherenceForm = coherence
         self.window_s = window_s
         if frozen_images:
@@ -204,16 +207,17 @@ class ShapeTraining(LightningModule):
 
     def _read(self, batch: Batch) -> tuple[Batch, ShapeNetOutput]:
         """The network's answer, and the batch in float32 with the steps that are answered."""
-        state, inputs, place = None, batch["inputs"], batch["place"]
-        batch = {k: v.float() for k, v in batch.items() if k != "inputs"}  # losses stay in float32
+        state, place = None, batch["place"]
+        seen = batch["seen"].float() if "seen" in batch else self.network.see(batch["inputs"])
+        batch = {k: v.float() for k, v in batch.items()}  # losses stay in float32
         if self.network.config.head == "increments":
             start = (batch["rotations"][:, 0], batch["pelvis"][:, 0], batch["betas"])
             state = self.network.start_state(*start)
-            inputs, place = inputs[:, 1:], place[:, 1:]
-            steps = ("place", "region", "rotations", "pelvis", "present")
+            seen, place = seen[:, 1:], place[:, 1:]
+            steps = ("inputs", "region", "rotations", "pelvis", "present")
             batch = {k: v[:, 1:] if k in steps else v for k, v in batch.items()}
-        output, _ = self.network(inputs, place, state)
-        return {**batch, "inputs": inputs.float()}, output
+        output, _ = self.network.remember(seen, place, state)
+        return batch, output
 
     def _absolute_terms(
         self,

@@ -41,6 +41,22 @@ def test_train_export_and_begin_with_the_export(stage, train, tmp_path):
             assert torch.equal(after[f"network.{key}"], value)
 
 
+def test_memory_is_trained_on_features_that_are_computed_once(train, tmp_path):
+    """The second part of the released ShapeNet's training: the image features stay."""
+    steps = ("--trainer.val_check_interval=2", "--trainer.max_steps=2")
+    card = tmp_path / "first.json"
+    export(train("shapenet", tmp_path, *steps), card, "MIT")
+    begun = (f"--init={card}", f"--data.features={card}", "--model.frozen_images=true")
+    after = last(train("shapenet", tmp_path / "memory", *steps, *begun))["state_dict"]
+    before, _ = load_weights(card, "shapenet")
+    same = {name for name, value in before.items() if torch.equal(after[f"network.{name}"], value)}
+    images = {
+        name for name in before if name.split(".")[0] in ("backbone", "squeeze", "joint_maps")
+    }
+    assert images <= same
+    assert not any(name.startswith(("gru.", "heads.")) for name in same)
+
+
 @pytest.mark.parametrize(
     ("flag", "told"),
     [

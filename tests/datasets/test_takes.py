@@ -11,6 +11,7 @@ from datasets.augmentation import NO_AUGMENTATION, Augmentation, rolled, rolled_
 from datasets.clips import PoseClips, WholeTakes, read_clip
 from datasets.folders import load_recordings
 from datasets.modules import with_inputs
+from datasets.seen import prepare_seen
 from datasets.takes import Takes, TakeSpec, chordal_mean, make_takes, prepare_takes
 from datasets.takes import whole_recordings as whole
 from eventhpe.body import load_body
@@ -20,6 +21,7 @@ from eventhpe.events.recipe import InputRecipe
 from eventhpe.events.stream import EventStream
 from eventhpe.simulation.truth import SimulatedTruth
 from flownet.model import FlowNet, flow_in_sides
+from shapenet.model import ShapeNet, ShapeNetConfig
 
 RECIPE = InputRecipe()
 SIZE = RECIPE.size
@@ -230,3 +232,22 @@ def test_the_mean_of_equal_poses_is_the_pose(make):
     torch.testing.assert_close(
         chordal_mean([same]), torch.from_numpy(takes.rotations[0]), atol=1e-5, rtol=0
     )
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_features_computed_once_are_those_of_the_clips(make, tmp_path, flip):
+    """Of the images as they are and of their mirror images, with labels to match."""
+    torch.manual_seed(0)
+    config = ShapeNetConfig(image_size=SIZE, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1))
+    network, takes = ShapeNet(config).eval(), make(PLAIN)
+    (tmp_path / takes.name).mkdir()
+    seen = prepare_seen(tmp_path, [takes], network, "0" * 64)
+    augmentation = replace(NO_AUGMENTATION, flip=flip)
+    images = PoseClips([takes], 5, augmentation, 0, 6)[2]
+    features = PoseClips([takes], 5, augmentation, 0, 6, seen)[2]
+    with torch.no_grad():
+        expected = network.see(with_inputs({k: v[None] for k, v in images.items()})["inputs"])[0]
+    torch.testing.assert_close(features["seen"].float(), expected, atol=5e-3, rtol=5e-3)
+    assert all(torch.equal(features[name], images[name]) for name in ("rotations", "place"))
+    (again,) = prepare_seen(tmp_path, [takes], network, "0" * 64)
+    np.testing.assert_array_equal(again, seen[0])
