@@ -1,6 +1,7 @@
 """Items for both stages: windows cut from prepared recordings, clips cut from takes."""
 
 import math
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -88,20 +89,30 @@ class WholeTakes(Dataset[dict[str, torch.Tensor]]):
     Args:
         takes: of each recording.
         seen: as for `PoseClips`.
+        steps: cut takes into clips of so many windows; what is left over is left out.
     """
 
-    def __init__(self, takes: list[Takes], seen: list[NDArray[np.float16]] | None = None) -> None:
+    def __init__(
+        self,
+        takes: list[Takes],
+        seen: list[NDArray[np.float16]] | None = None,
+        steps: int | None = None,
+    ) -> None:
         self.takes = takes
         self.seen = seen
-        self.places = [(i, k) for i, found in enumerate(takes) for k in range(len(found))]
+        self.places = [
+            (i, k, slice(start, start + (steps or last - first)))
+            for i, found in enumerate(takes)
+            for k, (first, last) in enumerate(pairwise(found.first.tolist()))
+            for start in range(first, last - (steps or 1) + 1, steps or last - first)
+        ]
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        recording, take = self.places[index]
+        recording, take, rows = self.places[index]
         takes = self.takes[recording]
-        rows = slice(int(takes.first[take]), int(takes.first[take + 1]))
         if self.seen is None:
             return read_clip(takes, take, rows)
         seen = torch.from_numpy(np.array(self.seen[recording][0, rows]))

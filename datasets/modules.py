@@ -193,6 +193,7 @@ class PoseData(TrainingData):
         steps: T.
         steps_us: step lengths to draw training takes from, microseconds, multiples of 10,000.
         val_step_us: step length of validation.
+        val_steps: validate on clips of so many steps; None is on whole recordings.
         features: card of a trained ShapeNet whose image features clips hold in place of images, for
             training what lies behind them (``--model.frozen_images``, begun with that card).
         labelled: share of the training recordings whose truth is used; the others' events alone.
@@ -212,6 +213,7 @@ class PoseData(TrainingData):
         steps: int = 16,
         steps_us: tuple[int, ...] = (20_000, 30_000, 50_000, 50_000, 50_000, 70_000, 100_000),
         val_step_us: int = 50_000,
+        val_steps: int | None = None,
         features: Path | None = None,
         labelled: float = 1.0,
         workers: int = 1,
@@ -223,7 +225,7 @@ class PoseData(TrainingData):
         recipe = replace(card.recipe, size=size)
         super().__init__(root, recipe, batch_size, count, workers, seed)
         self.flow_size = flow_size or card.recipe.size
-        self.steps, self.labelled = steps, labelled
+        self.steps, self.val_steps, self.labelled = steps, val_steps, labelled
         self.features = features
         self.seen: dict[str, list[NDArray[np.float16]] | None] = {"train": None, "val": None}
         self.specs = {
@@ -284,7 +286,8 @@ class PoseData(TrainingData):
         return self._loader(clips, True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(WholeTakes(self.takes["val"], self.seen["val"]), batch_size=1)
+        takes = WholeTakes(self.takes["val"], self.seen["val"], self.val_steps)
+        return DataLoader(takes, batch_size=1)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         return batch if "seen" in batch else with_inputs(batch)

@@ -82,7 +82,8 @@ def _save_last(trainer: Trainer) -> None:
 class TrainingCLI(LightningCLI):
     """LightningCLI with the standards of both stages.
 
-    ``--init CARD.json`` begins with released weights, not with random ones. A run can be stopped
+    ``--init CARD.json`` begins with released weights, not with random ones; of a ShapeNet with
+    another head it takes the image features. A run can be stopped
     and resumed exactly (`KeepLast`, `datasets.ordered`). Where several processes train, each
     takes its own items, and each validates on all of them.
 
@@ -132,9 +133,14 @@ class TrainingCLI(LightningCLI):
             return
         state, card = load_weights(init, self._network)
         network: Any = self.model.network
+        config = json.loads(json.dumps(network.config_dict()))
+        if config.get("head") != card.config.get("head"):  # what it sees is of use to any head
+            card = replace(card, config={**card.config, "head": config["head"]})
+            images = {k: v for k, v in state.items() if k.split(".")[0] in network.IMAGE_MODULES}
+            state = {**network.state_dict(), **images}
         recipe = replace(self.datamodule.recipe, size=card.recipe.size)  # convolutions fit any size
         for found, expected, flag in (
-            (card.config, json.loads(json.dumps(network.config_dict())), "--model"),
+            (card.config, config, "--model"),
             (asdict(card.recipe), asdict(recipe), "--data.recipe"),
         ):
             differing = [name for name in expected if found.get(name) != expected[name]]

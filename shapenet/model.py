@@ -192,6 +192,7 @@ class ShapeNet(nn.Module):
     """
 
     mean_rotations: Tensor
+    IMAGE_MODULES = ("backbone", "squeeze", "joint_maps")
 
     def __init__(self, config: ShapeNetConfig, mean_rotations: Tensor | None = None) -> None:
         super().__init__()
@@ -226,8 +227,7 @@ class ShapeNet(nn.Module):
 
     def image_modules(self) -> list[nn.Module]:
         """The parts that ``see`` uses."""
-        names = ("backbone", "squeeze", "joint_maps")
-        return [getattr(self, name) for name in names if hasattr(self, name)]
+        return [getattr(self, name) for name in self.IMAGE_MODULES if hasattr(self, name)]
 
     def untrained_mean(self) -> bool:
         """Whether an absolute network still has the mean pose that it is built with."""

@@ -186,6 +186,15 @@ def test_steps_and_takes_are_those_asked_for(make):
     sample = WholeTakes([takes])[2]
     assert sample["events"].shape == (9, RECIPE.bins, SIZE, SIZE)
     assert sample["place"][:, 3].tolist() == pytest.approx([np.log(0.02)] * 9)
+    clips = WholeTakes([takes], steps=4)
+    assert [(k, rows.start, rows.stop) for _, k, rows in clips.places] == [
+        (0, 0, 4),
+        (0, 4, 8),
+        (1, 9, 13),
+        (1, 13, 17),
+        (2, 18, 22),
+        (2, 22, 26),
+    ]
     with pytest.raises(ValueError, match="take 1"):
         read_clip(takes, 1, slice(8, 12))
 
