@@ -19,7 +19,7 @@ from flownet.training import FlowTraining
 from shapenet.training import ShapeTraining
 
 
-def export(run: Path, out: Path, licence: str) -> Card:
+def export(run: Path, out: Path, licence: str, note: str = "") -> Card:
     """Write the card and the tensors of a run's best checkpoint.
 
     Raises:
@@ -54,6 +54,7 @@ def export(run: Path, out: Path, licence: str) -> Card:
             "begun_with": config["init"],
             "steps": int(checkpoint["global_step"]),
             "validation": _validation(checkpoint),
+            **({"note": note} if note else {}),
         },
         licence=licence,
         flow_size=flow_size,
@@ -76,9 +77,12 @@ def main() -> None:
     parser.add_argument(
         "--licence", default="not stated", help="what the data allow; goes into the card"
     )
+    parser.add_argument(
+        "--note", default="", help="what the configuration does not say of the training"
+    )
     options = parser.parse_args()
     try:
-        card = export(options.run, options.out, options.licence)
+        card = export(options.run, options.out, options.licence, options.note)
     except InputError as error:
         parser.exit(2, f"error: {error}\n")
     print(f"{options.out}: {card.network}, {card.training}")
