@@ -147,7 +147,13 @@ def pose(options: argparse.Namespace) -> int:
         for label, card in options.increments
     ]
     scores = evaluate_poses(
-        options.folder, main_network, others, increments, load_body(), options.workers
+        options.folder,
+        main_network,
+        others,
+        increments,
+        load_body(),
+        conditions=not options.quick,
+        workers=options.workers,
     )
     print(pose_set_table(scores))
     if options.out:
@@ -221,6 +227,9 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name}", type=Path, default=default, metavar="CARD.json", help="other weights"
         )
     command.add_argument("--workers", type=_count, default=1, metavar="N", help="that make inputs")
+    command.add_argument(
+        "--quick", action="store_true", help="leave out other regions, steps and memories"
+    )
     command.add_argument(
         "--out", type=Path, metavar="DIR", help="also write tables and plots there"
     )

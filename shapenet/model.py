@@ -60,6 +60,8 @@ class ShapeNetConfig:
     def __post_init__(self) -> None:
         if self.head not in ("absolute", "increments"):
             raise ValueError(f"head must be 'absolute' or 'increments', got {self.head!r}")
+        if self.map_channels and not self.grid_channels:
+            raise ValueError("map_channels needs grid_channels: pooled features keep no places")
         if any(width % 8 for width in self.widths):
             # oneDNN 3.x corrupts memory in the backward pass of strided 1x1 channels-last
             # convolutions of 4 channels; full vectors are safe, and faster.

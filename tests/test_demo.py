@@ -27,20 +27,7 @@ def test_the_demo_leaves_motion_video_and_sheet(results: tuple[Path, Errors]) ->
         assert (out / name).stat().st_size > 1000
 
 
-@pytest.mark.parametrize(
-    ("error", "share"),
-    [
-        ("MPJPE", 0.75),
-        ("PEL", 0.75),
-        pytest.param(
-            "PA",
-            1.0,
-            marks=pytest.mark.xfail(
-                strict=True, reason="early weights: articulation is no better than the mean pose's"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize(("error", "share"), [("MPJPE", 0.75), ("PEL", 0.75), ("PA", 1.0)])
 def test_released_weights_beat_the_mean_pose(
     results: tuple[Path, Errors], error: str, share: float
 ) -> None:

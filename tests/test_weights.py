@@ -16,7 +16,8 @@ from shapenet.model import ShapeNet
 
 def saved(folder, network=None, name="flownet", recipe=None):
     network = network or FlowNet.preset("small", 8)
-    card = Card(name, network.config_dict(), recipe or InputRecipe(), {"steps": 1}, "MIT")
+    usual = InputRecipe(size=96) if name == "shapenet" else InputRecipe()
+    card = Card(name, network.config_dict(), recipe or usual, {"steps": 1}, "MIT")
     save_weights(folder / f"{name}.json", network.state_dict(), card)
     return folder / f"{name}.json"
 

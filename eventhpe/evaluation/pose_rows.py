@@ -93,6 +93,7 @@ def evaluate_poses(
     others: Sequence[Entrant],
     increments: Sequence[Entrant],
     body: Body,
+    conditions: bool = True,
     workers: int = 1,
     progress: bool = True,
 ) -> Scores:
@@ -100,10 +101,12 @@ def evaluate_poses(
 
     Args:
         folder: the set; takes are kept in its ``cache``.
-        main: the network that is also run with other regions, steps and memories.
+        main: the network that stands beside the baselines.
         others: networks to set beside it.
         increments: networks that predict increments, from the true pose, in clips.
         body: the body that truth and networks belong to.
+        conditions: run ``main`` also in true regions, at 20 ms steps and with memory of 8 steps:
+            two more sets of takes, and five times the work.
         workers: processes that make takes.
 
     Raises:
@@ -114,6 +117,7 @@ def evaluate_poses(
         simulated_truth(path, body)
     plans = [
         _main_rows(main, folder, workers),
+        *([_condition_rows(main, folder, workers)] if conditions else []),
         *(_plain_rows(entrant, folder, workers) for entrant in others),
         *(_clip_rows(entrant, folder, workers) for entrant in increments),
     ]
@@ -124,32 +128,26 @@ def evaluate_poses(
             recording = SetRecording.open(path, main.networks.recipe)
             truths: dict[bytes, TrueSteps] = {}
             for plan in plans:
-                for conditions, estimate in plan(index, recording, body):
+                for row, estimate in plan(index, recording, body):
                     key = estimate.motion.t_us.tobytes()
                     if key not in truths:
                         truths[key] = TrueSteps.at(recording, estimate.motion, body)
                     errors = score(estimate, truths[key], recording, body)
-                    scores.setdefault(conditions, []).append(errors)
+                    scores.setdefault(row, []).append(errors)
                 bar.update()
     return scores
 
 
 def _main_rows(entrant: Entrant, folder: Path, workers: int) -> Plan:
-    """Baselines, the network, and the network under other conditions."""
+    """Baselines, the network, and what memory and later knowledge add."""
     networks, name = entrant.networks, entrant.name
     tracked = entrant.takes(folder, STEP_US, "tracked", workers)
-    truth = entrant.takes(folder, STEP_US, "truth", workers)
-    fine = entrant.takes(folder, FINE_STEP_US, "tracked", workers)
     usual = Conditions(name)
 
     def rows(index: int, recording: SetRecording, body: Body) -> Rows:
         takes = tracked[index]
-
-        def motion(steps: list[Step], step_us: int = STEP_US) -> Estimate:
-            return Estimate.whole(motion_of_takes(steps, networks, recording, body, step_us))
-
         steps = take_steps(networks, recording, takes)
-        found = motion(steps)
+        found = Estimate.whole(motion_of_takes(steps, networks, recording, body, STEP_US))
         baseline = mean_pose(found.motion, networks, body)
         yield Conditions(MEAN_POSE, memory="none"), Estimate.whole(baseline, judges=False)
         if takes.present.any():
@@ -162,13 +160,29 @@ def _main_rows(entrant: Entrant, folder: Path, workers: int) -> Plan:
         height = _true_height(takes, body)
         tall = motion_of_takes(steps, networks, recording, body, STEP_US, height_m=height)
         yield Conditions(f"{name}, true height"), Estimate.whole(tall)
+        yield from _memory_rows(entrant, recording, takes, found.motion, steps, body)
+
+    return rows
+
+
+def _condition_rows(entrant: Entrant, folder: Path, workers: int) -> Plan:
+    """The network in other regions, at other steps and with less memory."""
+    networks = entrant.networks
+    tracked = entrant.takes(folder, STEP_US, "tracked", workers)
+    truth = entrant.takes(folder, STEP_US, "truth", workers)
+    fine = entrant.takes(folder, FINE_STEP_US, "tracked", workers)
+    usual = Conditions(entrant.name)
+
+    def rows(index: int, recording: SetRecording, body: Body) -> Rows:
+        def motion(steps: list[Step], step_us: int = STEP_US) -> Estimate:
+            return Estimate.whole(motion_of_takes(steps, networks, recording, body, step_us))
+
         around = take_steps(networks, recording, truth[index])
         yield replace(usual, region="truth"), motion(around)
         often = take_steps(networks, recording, fine[index])
         yield replace(usual, step_ms=FINE_STEP_US // 1000), motion(often, FINE_STEP_US)
-        short = take_steps(networks, recording, takes, reset_every=CLIP_STEPS)
+        short = take_steps(networks, recording, tracked[index], reset_every=CLIP_STEPS)
         yield replace(usual, memory=f"{CLIP_STEPS} steps"), motion(short)
-        yield from _memory_rows(entrant, recording, takes, found.motion, steps, body)
 
     return rows
 

@@ -27,6 +27,7 @@ def tiny(head: str = "absolute") -> ShapeNet:
             widths=(8, 8, 8, 16),
             depths=(1, 1, 1, 1),
             grid_channels=0,
+            map_channels=0,
             hidden=16,
             place_width=0,
         )
