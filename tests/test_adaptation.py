@@ -200,7 +200,12 @@ def test_a_recording_without_a_person_is_refused(networks, camera, tmp_path):
 
 def test_increments_are_refused(simulated_recording, networks, camera):
     config = ShapeNetConfig(
-        head="increments", image_size=64, grid_channels=0, hidden=256, place_width=0
+        head="increments",
+        image_size=64,
+        grid_channels=0,
+        map_channels=0,
+        hidden=256,
+        place_width=0,
     )
     other = replace(networks, shapenet=ShapeNet(config))
     with pytest.raises(InputError, match="increments"):

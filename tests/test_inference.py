@@ -217,7 +217,12 @@ def test_a_start_pose_stands_until_the_first_motion(networks, body, camera, star
 def test_increments_begin_from_the_start_pose(simulated_recording, networks, body, camera, start):
     """Untrained increments are none: the published network then holds the pose it was given."""
     config = replace(
-        networks.shapenet.config, head="increments", place_width=0, grid_channels=0, hidden=256
+        networks.shapenet.config,
+        head="increments",
+        place_width=0,
+        grid_channels=0,
+        map_channels=0,
+        hidden=256,
     )
     shapenet = ShapeNet(config).eval()
     with torch.no_grad():  # what is left of increments at random does not matter here
