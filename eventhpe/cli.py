@@ -24,7 +24,7 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 RESULTS = ("motion.npz", "overlay.mp4", "contact_sheet.png")
 REFINEMENTS = ("off", "smooth", "optimise")
-REFINE_BY_DEFAULT = "off"
+REFINE_BY_DEFAULT = "smooth"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -250,7 +250,7 @@ def test_infer_refines_when_asked(body, simulated_recording, tmp_path, monkeypat
     monkeypatch.setattr("eventhpe.estimator.load_networks", lambda *_: None)
     monkeypatch.setattr("eventhpe.inference.infer", lambda *_, **__: InferenceResult(made, False))
     smoothed = refine(made, body)
-    cases = {"off": (["--refine", "off"], made), "default": ([], made)}
+    cases = {"off": (["--refine", "off"], made), "default": ([], smoothed)}
     cases |= {"alone": (["--refine"], smoothed), "smooth": (["--refine", "smooth"], smoothed)}
     for name, (refinement, expected) in cases.items():
         out = tmp_path / name
