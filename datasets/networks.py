@@ -1,11 +1,17 @@
 """Trained networks that data are made with or measured by."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
 
 from eventhpe.errors import InputError
 from eventhpe.weights import Card, load_weights
 from flownet.model import FlowNet, FlowNetConfig
 from shapenet.model import ShapeNet, ShapeNetConfig
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def load_flownet(card_path: Path) -> tuple[FlowNet, Card]:
@@ -14,17 +20,7 @@ def load_flownet(card_path: Path) -> tuple[FlowNet, Card]:
     Raises:
         InputError: the card or its tensors cannot be used.
     """
-    state, card = load_weights(card_path, "flownet")
-    try:
-        network = FlowNet(FlowNetConfig(**card.config))
-        network.load_state_dict(state)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            card_path,
-            f"a configuration and tensors that build no FlowNet ({error})",
-            "those that the weights were trained with",
-            "Take the card and the tensors from the same release.",
-        ) from error
+    network, card = _load(card_path, "flownet", lambda config: FlowNet(FlowNetConfig(**config)))
     channels = network.config.in_channels
     if channels != card.recipe.bins:
         raise InputError(
@@ -33,7 +29,6 @@ def load_flownet(card_path: Path) -> tuple[FlowNet, Card]:
             "as many bins as channels",
             "Take the card from the release again.",
         )
-    network.eval().requires_grad_(False)
     return network, card
 
 
@@ -43,14 +38,18 @@ def load_shapenet(card_path: Path) -> tuple[ShapeNet, Card]:
     Raises:
         InputError: the card or its tensors cannot be used.
     """
-    state, card = load_weights(card_path, "shapenet")
+    return _load(card_path, "shapenet", lambda config: ShapeNet(ShapeNetConfig(**config)))
+
+
+def _load(card_path: Path, name: str, build: Callable[[dict], Network]) -> tuple[Network, Card]:
+    state, card = load_weights(card_path, name)
     try:
-        network = ShapeNet(ShapeNetConfig(**card.config))
+        network = build(card.config)
         network.load_state_dict(state)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             card_path,
-            f"a configuration and tensors that build no ShapeNet ({error})",
+            f"a configuration and tensors that build no {name} ({error})",
             "those that the weights were trained with",
             "Take the card and the tensors from the same release.",
         ) from error
