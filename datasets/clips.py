@@ -26,8 +26,8 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
     """Clips of T steps for stage two; see `shapenet.training` for a batch's tensors.
 
     ``events`` and ``flow`` come as they are stored (`datasets.takes`): the data module makes the
-    network's input of them. Item i comes from recording ``i % len(takes)``, and is the same for the
-    same seed and i.
+    network's input of them. Recordings take turns; where the truth of some is not used, one with
+    truth and one without. Item i is the same for the same seed and i.
 
     Args:
         takes: of each recording.
@@ -54,13 +54,15 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
         self.augmentation = augmentation
         self.seed = seed
         self.steps = steps
+        self._turns = _turns([found.labelled for found in takes])
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, index))
-        takes = self.takes[index % len(self.takes)]
+        recording = self._turns[index % len(self._turns)]
+        takes = self.takes[recording]
         take = int(rng.integers(len(takes)))
         first, last = takes.first[take], takes.first[take + 1]
         starts = rng.integers(first, max(last - self.steps, first) + 1, 2)
@@ -73,7 +75,7 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
         )
         if self.seen is not None:
             sample = read_labels(takes, take, rows)
-            seen = self.seen[index % len(self.takes)][int(flip), rows]
+            seen = self.seen[recording][int(flip), rows]
             return (mirrored(sample, takes.width) if flip else sample) | {
                 "seen": torch.from_numpy(np.array(seen))
             }
@@ -117,6 +119,16 @@ class WholeTakes(Dataset[dict[str, torch.Tensor]]):
             return read_clip(takes, take, rows)
         seen = torch.from_numpy(np.array(self.seen[recording][0, rows]))
         return read_labels(takes, take, rows) | {"seen": seen}
+
+
+def _turns(labelled: list[bool]) -> list[int]:
+    """The order in which recordings give clips: those with and without truth in turn, the fewer of
+    them more often."""
+    known, unknown = ([i for i, k in enumerate(labelled) if k is kind] for kind in (True, False))
+    if not known or not unknown:
+        return list(range(len(labelled)))
+    pairs = range(max(len(known), len(unknown)))
+    return [found[k % len(found)] for k in pairs for found in (known, unknown)]
 
 
 def read_clip(takes: Takes, take: int, rows: slice) -> dict[str, torch.Tensor]:

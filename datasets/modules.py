@@ -196,7 +196,8 @@ class PoseData(TrainingData):
         val_steps: validate on clips of so many steps; None is on whole recordings.
         features: card of a trained ShapeNet whose image features clips hold in place of images, for
             training what lies behind them (``--model.frozen_images``, begun with that card).
-        labelled: share of the training recordings whose truth is used; the others' events alone.
+        labelled: share of the training recordings whose truth is used, which then give half of the
+            clips; of the others, events alone.
         takes_seed: of the takes; another number makes others.
     """
 

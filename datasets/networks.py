@@ -9,7 +9,7 @@ from torch import nn
 from eventhpe.errors import InputError
 from eventhpe.weights import Card, load_weights
 from flownet.model import FlowNet, FlowNetConfig
-from shapenet.model import ShapeNet, ShapeNetConfig
+from shapenet.model import FLOW_CHANNELS, ShapeNet, ShapeNetConfig
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -21,14 +21,7 @@ def load_flownet(card_path: Path) -> tuple[FlowNet, Card]:
         InputError: the card or its tensors cannot be used.
     """
     network, card = _load(card_path, "flownet", lambda config: FlowNet(FlowNetConfig(**config)))
-    channels = network.config.in_channels
-    if channels != card.recipe.bins:
-        raise InputError(
-            card_path,
-            f"a FlowNet of {channels} channels with a recipe of {card.recipe.bins} bins",
-            "as many bins as channels",
-            "Take the card from the release again.",
-        )
+    _check_input(card_path, (network.config.in_channels,), (card.recipe.bins,))
     return network, card
 
 
@@ -38,7 +31,23 @@ def load_shapenet(card_path: Path) -> tuple[ShapeNet, Card]:
     Raises:
         InputError: the card or its tensors cannot be used.
     """
-    return _load(card_path, "shapenet", lambda config: ShapeNet(ShapeNetConfig(**config)))
+    network, card = _load(card_path, "shapenet", lambda config: ShapeNet(ShapeNetConfig(**config)))
+    config, recipe = network.config, card.recipe
+    eaten = (config.in_channels, config.image_size)
+    _check_input(card_path, eaten, (recipe.bins + FLOW_CHANNELS, recipe.size))
+    return network, card
+
+
+def _check_input(card_path: Path, eaten: tuple[int, ...], given: tuple[int, ...]) -> None:
+    """Raise `InputError` where a network's channels (and pixels) are not what its recipe gives."""
+    if eaten != given:
+        found, expected = (" and ".join(map(str, numbers)) for numbers in (eaten, given))
+        raise InputError(
+            card_path,
+            f"a network of {found} channels (and pixels)",
+            f"what its recipe gives: {expected}",
+            "Take the card from the release again.",
+        )
 
 
 def _load(card_path: Path, name: str, build: Callable[[dict], Network]) -> tuple[Network, Card]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from datasets.networks import load_flownet, load_shapenet
 from eventhpe.camera import Camera, Crop, decode_translation, region_features
 from eventhpe.errors import InputError
 from eventhpe.events.recipe import InputRecipe
@@ -18,9 +19,9 @@ from eventhpe.events.region import RegionTracker
 from eventhpe.events.stream import EventStream
 from eventhpe.events.windows import Window
 from eventhpe.sequence import ABSENT, HELD, TRACKED
-from eventhpe.weights import FLOWNET, SHAPENET, load_weights
-from flownet.model import FlowNet, FlowNetConfig, flow_in_sides
-from shapenet.model import MEAN_SIGMA, ShapeNet, ShapeNetConfig, ShapeNetState
+from eventhpe.weights import FLOWNET, SHAPENET
+from flownet.model import FlowNet, flow_in_sides
+from shapenet.model import MEAN_SIGMA, ShapeNet, ShapeNetState
 
 SILENT_EVENTS = 8  # fewer new events in the region: nothing moved, the pose is held
 PRESENCE_MEMORY_S = 0.3
@@ -55,8 +56,8 @@ def load_networks(
     Raises:
         InputError: a card or its tensors cannot be used, or the two cards' recipes differ.
     """
-    flow_state, flow_card = load_weights(flownet, "flownet")
-    shape_state, shape_card = load_weights(shapenet, "shapenet")
+    flow_net, flow_card = load_flownet(flownet)
+    shape_net, shape_card = load_shapenet(shapenet)
     if replace(flow_card.recipe, size=shape_card.recipe.size) != shape_card.recipe:
         raise InputError(
             shapenet,
@@ -64,39 +65,8 @@ def load_networks(
             f"that of the FlowNet, {flow_card.recipe} (sizes may differ)",
             "Use two networks that were trained together.",
         )
-    try:
-        flow_net = FlowNet(FlowNetConfig(**flow_card.config))
-        shape_net = ShapeNet(ShapeNetConfig(**shape_card.config))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{flownet} or {shapenet}",
-            f"a configuration that builds no network ({error})",
-            "the configuration the weights were trained with",
-            "Take the card from the release again.",
-        ) from error
-    recipe = shape_card.recipe
-    eaten = (flow_net.config.in_channels, shape_net.config.in_channels, shape_net.config.image_size)
-    if eaten != (recipe.bins, recipe.bins + 2, recipe.size):
-        raise InputError(
-            f"{flownet} or {shapenet}",
-            f"networks of {eaten[0]} and {eaten[1]} channels and {eaten[2]} pixels",
-            f"what the recipe gives: {recipe.bins}, {recipe.bins + 2} and {recipe.size}",
-            "Take both cards from one release.",
-        )
-    for path, module, state in (
-        (flownet, flow_net, flow_state),
-        (shapenet, shape_net, shape_state),
-    ):
-        try:
-            module.load_state_dict(state)
-        except RuntimeError as error:
-            raise InputError(
-                path,
-                "tensors that do not fit the card's configuration",
-                "the tensors the card was written for",
-                "Take the card and the tensors from the same release.",
-            ) from error
-        module.to(device).eval().requires_grad_(False)
+    flow_net.to(device)
+    shape_net.to(device)
     hashes = {"flownet": flow_card.sha256, "shapenet": shape_card.sha256}
     flow_size = shape_card.flow_size or flow_card.recipe.size
     flow_recipe = replace(flow_card.recipe, size=flow_size)

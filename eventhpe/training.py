@@ -83,9 +83,10 @@ class TrainingCLI(LightningCLI):
     """LightningCLI with the standards of both stages.
 
     ``--init CARD.json`` begins with released weights, not with random ones; of a ShapeNet with
-    another head it takes the image features. A run can be stopped
-    and resumed exactly (`KeepLast`, `datasets.ordered`). Where several processes train, each
-    takes its own items, and each validates on all of them.
+    another head it takes the image features, and a ShapeNet that withholds the flow passes over the
+    first layer's weights for it. A run can be stopped and resumed exactly (`KeepLast`,
+    `datasets.ordered`). Where several processes train, each takes its own items, and each validates
+    on all of them.
 
     Args:
         network: ``flownet`` or ``shapenet``, what ``model`` trains.
@@ -138,6 +139,10 @@ class TrainingCLI(LightningCLI):
             card = replace(card, config={**card.config, "head": config["head"]})
             images = {k: v for k, v in state.items() if k.split(".")[0] in network.IMAGE_MODULES}
             state = {**network.state_dict(), **images}
+        if config.get("flow") is False and card.config.get("flow"):
+            card = replace(card, config={**card.config, "flow": False})
+            first = network.FIRST_LAYER
+            state = {**state, first: state[first][:, :-FLOW_CHANNELS]}
         recipe = replace(self.datamodule.recipe, size=card.recipe.size)  # convolutions fit any size
         for found, expected, flag in (
             (card.config, config, "--model"),

@@ -195,6 +195,7 @@ class ShapeNet(nn.Module):
 
     mean_rotations: Tensor
     IMAGE_MODULES = ("backbone", "squeeze", "joint_maps")
+    FIRST_LAYER = "backbone.conv1.weight"  # its last input channels are the flow's
 
     def __init__(self, config: ShapeNetConfig, mean_rotations: Tensor | None = None) -> None:
         super().__init__()

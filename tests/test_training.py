@@ -14,6 +14,7 @@ import yaml
 from eventhpe.weights import load_weights
 from flownet.training import FlowTraining
 from scripts.export_weights import export
+from shapenet.model import ShapeNet
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("flownet", "shapenet")
@@ -55,6 +56,18 @@ def test_memory_is_trained_on_features_that_are_computed_once(train, tmp_path):
     }
     assert images <= same
     assert not any(name.startswith(("gru.", "heads.")) for name in same)
+
+
+def test_a_network_without_flow_begins_with_one_that_has_it(train, tmp_path):
+    steps = ("--trainer.val_check_interval=1", "--trainer.max_steps=1")
+    card = tmp_path / "flow.json"
+    export(train("shapenet", tmp_path, *steps), card, "MIT")
+    flags = (f"--init={card}", "--model.flow=false", "--model.learning_rate=0")
+    after = last(train("shapenet", tmp_path / "without", *steps, *flags))["state_dict"]
+    before, _ = load_weights(card, "shapenet")
+    first = ShapeNet.FIRST_LAYER
+    assert torch.equal(after[f"network.{first}"], before[first][:, :-2])
+    assert torch.equal(after["network.gru.weight_hh_l0"], before["gru.weight_hh_l0"])
 
 
 @pytest.mark.parametrize(

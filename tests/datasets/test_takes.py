@@ -177,6 +177,13 @@ def test_same_seed_same_clip(make):
     )
 
 
+def test_half_of_the_clips_have_truth_where_the_truth_of_some_is_not_used(make):
+    known = make(PLAIN)
+    takes = [known, *[replace(known, labelled=False)] * 3]
+    clips = PoseClips(takes, 12, NO_AUGMENTATION, 0, 2)
+    assert [clips[i]["labelled"].item() for i in range(12)] == [1.0, 0.0] * 6
+
+
 def test_steps_and_takes_are_those_asked_for(make):
     takes = make(replace(PLAIN, takes=3, steps_us=(20_000,), windows=9))
     assert takes.first.tolist() == [0, 9, 18, 27]
