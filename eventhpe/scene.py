@@ -43,6 +43,9 @@ class SceneWatch:
     Args:
         width, height: sensor size in pixels.
         roi: x, y, width, height of the part of the picture that is looked at; None is all of it.
+
+    Attributes:
+        moving_s, two_s: seconds in which most of the picture changed, and two things moved.
     """
 
     def __init__(
@@ -58,7 +61,8 @@ class SceneWatch:
         self._row_of = (np.arange(height) - y0).clip(0, self._h - 1) * self._rows // self._h
         self._occupied: NDArray[np.float64] = np.zeros((self._rows, self._columns))
         self._until: int | None = None
-        self._seconds = self._moving_s = self._two_s = 0.0
+        self._seconds = 0.0
+        self.moving_s = self.two_s = 0.0
 
     def update(self, events: EventStream, t0: int, t1: int) -> None:
         """Look at a window's events; calls sooner than 50 ms after the last look are passed over.
@@ -79,23 +83,23 @@ class SceneWatch:
         active = counts > max(1.0, NOISE_FLOOR * float(np.median(counts)))
         self._occupied = fade * self._occupied + (1 - fade) * active
         if moving:
-            self._moving_s += seconds
+            self.moving_s += seconds
         elif _two_people(self._occupied > OCCUPIED, self._h / self._rows, self._w / self._columns):
-            self._two_s += seconds
+            self.two_s += seconds
 
     def warnings(self) -> tuple[str, ...]:
         """One line for each assumption that the recording so far breaks."""
         total = max(self._seconds, 1e-9)
         found = []
-        if self._moving_s and self._moving_s >= min(MOVING_S, MOVING_SHARE * total):
+        if self.moving_s and self.moving_s >= min(MOVING_S, MOVING_SHARE * total):
             found.append(
                 f"the camera seems to move: most of the picture changes in "
-                f"{self._moving_s / total:.0%} of the time; a static camera is assumed"
+                f"{self.moving_s / total:.0%} of the time; a static camera is assumed"
             )
-        if self._two_s >= max(TWO_S, TWO_SHARE * total):
+        if self.two_s >= max(TWO_S, TWO_SHARE * total):
             found.append(
                 f"two people, or another thing as large, seem to move in "
-                f"{self._two_s / total:.0%} of the time; choose one with --roi X,Y,W,H"
+                f"{self.two_s / total:.0%} of the time; choose one with --roi X,Y,W,H"
             )
         return tuple(found)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from eventhpe.body import load_body
 from eventhpe.body.loading import DEFAULT_PATH
@@ -24,6 +23,7 @@ from eventhpe.sequence import ABSENT, HELD, TRACKED
 from eventhpe.simulation.sensor import SensorParameters
 from eventhpe.simulation.simulate import SimulationConfig, simulate
 from eventhpe.simulation.truth import SimulatedTruth
+from scripts.scenes import pan
 
 SIDE = 128
 
@@ -104,20 +104,6 @@ def noise(seconds: float, hz: float) -> EventStream:
     t = np.sort(rng.integers(0, round(seconds * 1e6), count))
     pixels = rng.integers(0, SIDE, (2, count))
     return EventStream.from_arrays(*pixels, t, rng.integers(0, 2, count), SIDE, SIDE)
-
-
-def panned(seconds: float) -> EventStream:
-    """A camera that turns before a patterned wall: its picture moves by a pixel every 8 ms."""
-    rng = np.random.default_rng(0)
-    count = round(seconds * 125)
-    wall = ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE + count)), 5) > 0
-    parts = []
-    for k in range(1, count):
-        before, now = wall[:, k - 1 : k - 1 + SIDE], wall[:, k : k + SIDE]
-        y, x = np.nonzero(before != now)
-        parts.append((x, y, np.full(len(x), 8000 * k), now[y, x]))
-    x, y, t, p = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return EventStream.from_arrays(x, y, t, p, SIDE, SIDE)
 
 
 def written(events: EventStream, path: Path) -> Path:
@@ -203,13 +189,13 @@ def test_noise_alone_is_no_moving_camera():
 
 
 def test_a_moving_camera_is_told(run):
-    result = run(panned(1.0))
+    result = run(pan(5.0, 1.0))
     assert len(result.warnings) == 1
     assert "camera seems to move" in result.warnings[0]
 
 
 def test_a_camera_that_moves_for_a_moment_is_not_told(jogger):
-    moment = later(panned(0.2), 1_000_000)
+    moment = later(pan(5.0, 0.2), 1_000_000)
     assert watched(merged(jogger, moment)) == ()
 
 
@@ -267,7 +253,7 @@ def command(simulated, tmp_path, capsys):
 
 
 def test_the_command_warns_and_goes_on(command, tmp_path):
-    code, error = command(path=written(panned(0.4), tmp_path / "panned.h5"))
+    code, error = command(path=written(pan(5.0, 0.4), tmp_path / "panned.h5"))
     assert code == 0
     assert error.count("warning: the camera seems to move") == 1
 
