@@ -39,7 +39,8 @@ def watched(events: EventStream, seconds: float) -> SceneWatch:
     keep = InputRecipe().noise_filter(events.width, events.height)
     watch = SceneWatch(events.width, events.height)
     empty = EventStream.empty(events.width, events.height)
-    for window in windows_of([events], EVERY_US, EVERY_US, 0, round(seconds * 1e6), empty):
+    stop_us = round(seconds * 1e6)
+    for window in windows_of([events], EVERY_US, EVERY_US, int(events.t[0]), stop_us, empty):
         watch.update(window.events.masked(keep(window.events)), window.t0, window.t1)
     return watch
 
