@@ -7,6 +7,7 @@ x mirrored and y upward (jAER), so X - 1 - 346 camera is the column and Y - 1 th
 picture, counted from its top left: no image has to be turned or mirrored after that.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -169,14 +170,11 @@ def find_marks(path: Path, words: Words, samples: int) -> Marks:
         repairs.append(f"{backward:,} timestamps step back")
     if not len(special):
         repairs.append("no special events")
+    marks = timestamp(words[special]).astype(np.int64)
     limits = int(timestamp(words[first])), int(timestamp(words[last]))
-    case, start, stop = _start_and_stop(timestamp(words[special]).astype(np.int64), limits, samples)
-    if wraps and case.endswith(("-at-start", "-at-stop")):
-        case, start = case.rpartition("-at-")[0] + "-before-wrap", int(timestamp(words[special[0]]))
-        stop = limits[1] + 1
-        begin, end = _between(words[:wrap], start - 1, stop)
-    else:
-        begin, end = _between(words[:wrap], start, stop)
+    case, start, stop = _start_and_stop(marks, limits, samples, wraps)
+    # The mark before a wrap is the one start whose own time belongs to the recording.
+    begin, end = _between(words[:wrap], start - int(case.endswith("-before-wrap")), stop)
     if begin >= end:
         raise InputError(
             path,
@@ -184,17 +182,22 @@ def find_marks(path: Path, words: Words, samples: int) -> Marks:
             "a movement of DHP19",
             "Leave it out.",
         )
-    early = int(timestamp(words[begin])) - start
-    late = start + samples * VICON_PERIOD_US - int(timestamp(words[end - 1]))
-    if early > _GAP_US:
-        repairs.append(f"events begin {early * 1e-6:.1f} s after the markers")
-    if late > _GAP_US:
-        repairs.append(f"events end {late * 1e-6:.1f} s before the markers")
+    ends = int(timestamp(words[begin])), int(timestamp(words[end - 1]))
+    repairs += _gaps(ends, start, start + samples * VICON_PERIOD_US)
     return Marks(case, start, stop, begin, end, events, tuple(repairs))
 
 
+def _gaps(ends: tuple[int, int], start: int, stop: int) -> Iterator[str]:
+    """What to say of a first and a last event that are far from the markers' ends, us."""
+    early, late = ends[0] - start, stop - ends[1]
+    if early > _GAP_US:
+        yield f"events begin {early * 1e-6:.1f} s after the markers"
+    if late > _GAP_US:
+        yield f"events end {late * 1e-6:.1f} s before the markers"
+
+
 def _start_and_stop(
-    marks: NDArray[np.int64], limits: tuple[int, int], samples: int
+    marks: NDArray[np.int64], limits: tuple[int, int], samples: int, wraps: bool
 ) -> tuple[str, int, int]:
     count = ("none", "one", "two", "three", "four", "five")[len(marks)]
     if len(marks) == 0:
@@ -204,6 +207,8 @@ def _start_and_stop(
     if not together:
         return count, mark, int(marks[-1])
     case = count if len(marks) == 1 else f"{count}-within-1us"
+    if wraps:
+        return f"{case}-before-wrap", mark, limits[1] + 1
     length = samples * VICON_PERIOD_US
     if mark - limits[0] > limits[1] - mark:
         return f"{case}-at-stop", mark - length, mark

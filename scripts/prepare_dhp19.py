@@ -63,12 +63,20 @@ def prepare_all(
 
 
 def write_report(path: Path, rows: Sequence[Row]) -> None:
-    """Write the rows in the recordings' order."""
+    """Write the rows in the recordings' order, with those an earlier report has of others."""
+    names = [field.name for field in fields(Row)]
+    table = {}
+    if path.exists():
+        with path.open(newline="") as file:
+            earlier = csv.DictReader(file)
+            if earlier.fieldnames == names:
+                table = {tuple(int(row[name]) for name in names[:3]): row for row in earlier}
+    for row in rows:
+        table[row.subject, row.session, row.movement] = asdict(row)
     with atomic_path(path) as to, to.open("w", newline="") as file:
-        table = csv.DictWriter(file, [field.name for field in fields(Row)])
-        table.writeheader()
-        ordered = sorted(rows, key=lambda row: (row.subject, row.session, row.movement))
-        table.writerows(asdict(row) for row in ordered)
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(table[which] for which in sorted(table))
 
 
 def summary(rows: Sequence[Row], report: Path) -> str:

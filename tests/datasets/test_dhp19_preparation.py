@@ -203,6 +203,7 @@ def test_a_second_run_repeats_nothing_that_is_done(
     assert run() == ["S1 mov1"]
     assert run() == []
     assert prepare(raw, out)[1]["2_1_2"] == before[1]["2_1_2"]
+    assert list(prepare(raw, out, "--subjects", "2")[1]) == ["1_1_1", "2_1_2"]
     # A lost or torn file, other filters, frames, or newer raw files: made again.
     (out / "recordings/S1_1_1-camera2.h5").unlink()
     (out / "recordings/S2_1_2-camera0.h5").write_bytes(b"torn")
