@@ -11,19 +11,27 @@ LEAST_SIGMA = 0.1 / 255
 
 
 def constant_count_frame(events: EventStream) -> NDArray[np.uint8]:
-    """The picture of one camera's events: counts, polarity ignored, normalised by 3 sigma.
+    """The picture of one camera's events: counts, polarity ignored, as `normalised` scales them.
 
-    With sigma the sample standard deviation (N - 1) over the pixels that have events, but at
-    least 0.1/255, a count v becomes min(255, floor(255 v / (3 sigma))). The reference takes the
-    events of all four cameras 30,000 at a time, about `EVENTS_A_CAMERA` each.
+    The reference takes the events of all four cameras 30,000 at a time, about `EVENTS_A_CAMERA`
+    each.
 
     Args:
         events: those of one frame.
 
     Returns:
-        (H, W) uint8; all 0 without events. With a single active pixel sigma is 0, so the least.
+        (H, W) uint8; all 0 without events.
     """
-    counts = count_image(events).sum(axis=0, dtype=np.float64)
+    return normalised(count_image(events).sum(axis=0, dtype=np.float64))
+
+
+def normalised(counts: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Event counts (H, W) of one camera as a picture, scaled by 3 sigma.
+
+    With sigma the sample standard deviation (N - 1) over the pixels that have events, but at
+    least 0.1/255, a count v becomes min(255, floor(255 v / (3 sigma))). With a single active
+    pixel sigma is 0, so the least.
+    """
     active = counts[counts > 0]
     sigma = max(float(active.std(ddof=1)) if len(active) > 1 else 0.0, LEAST_SIGMA)
     return np.minimum(255, np.floor(255 * counts / (3 * sigma))).astype(np.uint8)

@@ -32,8 +32,8 @@ _DAVIS_SIZES = {"346": (346, 260), "240": (240, 180), "640": (640, 480)}
 
 # A word is one event read as a little-endian u64: the address is byte-swapped in its low half.
 # Address bits in that order:
-_DAVIS_SKIP = np.uint64(0x80 | 0x040000)  # APS 0x80000000, special 0x400
-_DAVIS_SPECIAL = np.uint64(0x040000)
+DAVIS_SKIP = np.uint64(0x80 | 0x040000)  # APS 0x80000000, special 0x400
+DAVIS_SPECIAL = np.uint64(0x040000)
 _DVS128_SKIP = np.uint64(0x800000)  # bit 15
 _CAMERA = np.uint64(0x0F000000)  # address & 0xF
 _ABOVE_16_BITS = np.uint64(0xFFFF)
@@ -62,14 +62,14 @@ def open_aedat2(
         InputError: no chip can be told, no sensor size is known, a four-camera file without
             ``camera``, or a camera that the file does not have.
     """
-    header, start = _read_header(path)
+    header, start = read_header(path)
     named = " ".join(re.findall(r"(?:AEChip|HardwareInterface):(.*)", header))
     if "dvs128" in named.lower():
         _refuse_camera(path, camera)
         size = choose_geometry(path, (128, 128), (width, height))
         survey = _survey_file(path, start, _DVS128_SKIP)
         return Aedat2Recording(path, "aedat2-dvs128", size, start, survey.first_t, None)
-    survey = _survey_file(path, start, _DAVIS_SKIP)
+    survey = _survey_file(path, start, DAVIS_SKIP)
     if "davis" not in named.lower() and not survey.address_bits & int(_ABOVE_16_BITS):
         if survey.address_bits == 0:
             raise InputError(
@@ -113,7 +113,7 @@ def _refuse_camera(path: Path, camera: int | str | None) -> None:
         raise InputError(path, f"--channel {camera}", "a file of several cameras", "Leave it out.")
 
 
-def _read_header(path: Path) -> tuple[str, int]:
+def read_header(path: Path) -> tuple[str, int]:
     """Header text and where the events start.
 
     A first event may begin with the byte of '#', so a header line must also be text to its end.
@@ -160,7 +160,7 @@ def _survey_file(path: Path, start: int, skip: np.uint64) -> _Survey:
             address_bits |= int(all_bits) & 0xFFFFFFFF
             camera_bits |= int(polarity_bits) & int(_CAMERA)
             if first_t is None and first >= 0:
-                first_t = int(_timestamp(words[first]))
+                first_t = int(timestamp(words[first]))
     return _Survey(address_bits, camera_bits, first_t)
 
 
@@ -195,9 +195,7 @@ class Aedat2Recording(Recording):
 
     def special_times(self) -> NDArray[np.int64]:
         """(S,) times of the special events (address bit 0x400), us from ``t_origin``."""
-        found = [
-            _timestamp(words[(words & _DAVIS_SKIP) == _DAVIS_SPECIAL]) for words in self._words()
-        ]
+        found = [timestamp(words[(words & DAVIS_SKIP) == DAVIS_SPECIAL]) for words in self._words()]
         stamps = np.concatenate([np.empty(0, np.uint64), *found]).astype(np.int64)
         return stamps - self.t_origin
 
@@ -223,7 +221,7 @@ class Aedat2Decoder:
     ) -> None:
         self._davis = format != "aedat2-dvs128"
         self._last = np.uint16(width - 1), np.uint16(height - 1)
-        self._mask = _DAVIS_SKIP if self._davis else _DVS128_SKIP
+        self._mask = DAVIS_SKIP if self._davis else _DVS128_SKIP
         self._want = np.uint64(0)
         if camera is not None:
             self._mask |= _CAMERA
@@ -260,7 +258,7 @@ class Aedat2Decoder:
 
 
 @njit(cache=True, nogil=True)
-def _timestamp(word):  # type: ignore[no-untyped-def]
+def timestamp(word):  # type: ignore[no-untyped-def]
     """Byte-swap the high half of a word (scalar or array)."""
     u = np.uint64
     return (
@@ -349,15 +347,15 @@ def _unwrap_times(words, t, clock):  # type: ignore[no-untyped-def]
     previous, now = clock[0], clock[1]
     low, high = previous, previous
     for i in range(len(words)):
-        stamp = np.int64(_timestamp(words[i]))
+        stamp = np.int64(timestamp(words[i]))
         low, high = min(low, stamp), max(high, stamp)
         t[i] = stamp + (now - previous)
     if high - low < half:
-        clock[0] = np.int64(_timestamp(words[len(words) - 1]))
+        clock[0] = np.int64(timestamp(words[len(words) - 1]))
         clock[1] = t[len(words) - 1]
         return
     for i in range(len(words)):
-        stamp = np.int64(_timestamp(words[i]))
+        stamp = np.int64(timestamp(words[i]))
         step = stamp - previous
         if step >= half:
             step -= 2 * half

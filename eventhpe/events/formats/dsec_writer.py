@@ -1,6 +1,7 @@
 """Writing the DSEC layout piece by piece: the format `convert` and the simulator produce."""
 
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import hdf5plugin
@@ -21,6 +22,8 @@ class DsecWriter:
     with t[ms_to_idx[ms]] >= 1000 ms and t[ms_to_idx[ms] - 1] < 1000 ms for every whole
     millisecond up to the last event's, and one entry beyond it.
 
+    Blosc's ``compressor`` is ``zstd``, or ``lz4``: twice as fast to write, files a fifth larger.
+
     Writes straight to ``path``: wrap in `eventhpe.files.atomic_path` for an atomic file. As a
     context manager it closes at the end of the block; `close` may be called twice.
 
@@ -28,7 +31,14 @@ class DsecWriter:
         file: the open `h5py.File`, so that other groups can be added before closing.
     """
 
-    def __init__(self, path: str | Path, width: int, height: int, t_origin: int = 0) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        width: int,
+        height: int,
+        t_origin: int = 0,
+        compressor: Literal["zstd", "lz4"] = "zstd",
+    ) -> None:
         self._path = Path(path)
         self.width, self.height = width, height
         self.num_events = 0
@@ -47,7 +57,7 @@ class DsecWriter:
                 maxshape=(None,),
                 chunks=(_CHUNK,),
                 dtype=dtype,
-                compression=hdf5plugin.Blosc(cname="zstd", clevel=1),
+                compression=hdf5plugin.Blosc(cname=compressor, clevel=1),
             )
 
     def append(self, events: EventStream) -> None:
