@@ -21,6 +21,16 @@ def simulated_truth(path: Path, body: Body) -> Truth:
     Raises:
         InputError: it has no truth, or its truth belongs to another body.
     """
+    truth = checked_truth(path, body)
+    return Truth(truth.K_given, labels_of(truth, body), SimulatedMotion(truth, body))
+
+
+def checked_truth(path: Path, body: Body) -> SimulatedTruth:
+    """The truth of a simulated recording.
+
+    Raises:
+        InputError: it has none, or it belongs to another body.
+    """
     truth = SimulatedTruth.load(path)
     if truth.body_sha256 != body.sha256:
         raise InputError(
@@ -29,7 +39,7 @@ def simulated_truth(path: Path, body: Body) -> Truth:
             f"truth for body {body.body_id}",
             "Simulate the set again with this body.",
         )
-    return Truth(truth.K_given, labels_of(truth, body), SimulatedMotion(truth, body))
+    return truth
 
 
 def labels_of(truth: SimulatedTruth, body: Body) -> Labels:
