@@ -16,13 +16,16 @@ from eventhpe.simulation.truth import SimulatedTruth, TrueSurface
 
 
 def simulated_truth(path: Path, body: Body) -> Truth:
-    """What is known of a simulated recording.
+    """What is known of a simulated recording, or of one with poses alone in its ``truth``.
 
     Raises:
         InputError: it has no truth, or its truth belongs to another body.
     """
     truth = checked_truth(path, body)
-    return Truth(truth.K_given, labels_of(truth, body), SimulatedMotion(truth, body))
+    with h5py.File(path) as file:
+        surfaces = "truth/event_surface" in file
+    motion = SimulatedMotion(truth, body) if surfaces else None
+    return Truth(truth.K_given, labels_of(truth, body), motion)
 
 
 def checked_truth(path: Path, body: Body) -> SimulatedTruth:
