@@ -278,3 +278,15 @@ def test_a_folder_that_is_no_part_of_a_split_is_refused(
     shutil.copy(own / "recordings/S1_2_4-camera0.h5", own / "reference/test/walk.h5")
     assert main(["dhp19", str(own)]) == 2
     assert "split_dhp19.py" in capsys.readouterr().err
+
+
+def test_the_errors_of_other_sets_are_scored_on_a_split_too(
+    own: Path, untrained_cards, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flownet, shapenet = untrained_cards
+    asked = ["pose", str(own / "reference/test"), "--quick"]
+    assert main([*asked, "--flownet", str(flownet), "--shapenet", str(shapenet)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line.split() for line in lines if line.startswith("shapenet  ")]
+    # Four cameras, 1.5 s each, a step every 50 ms.
+    assert row[-1] in ("116", "120")
