@@ -6,20 +6,23 @@ from pathlib import Path
 import h5py
 from tqdm import tqdm
 
+from datasets.dhp19 import CameraRecording, fitted_truth
 from datasets.prepared import ARRAYS, PreparedRecording, Truth, prepare
-from datasets.simulated import simulated_truth
+from datasets.simulated import checked_truth, labels_of, simulated_truth
 from eventhpe.body import Body
 from eventhpe.errors import InputError
 from eventhpe.events.recipe import InputRecipe
+from eventhpe.simulation.truth import SimulatedTruth
 
 
 def load_recordings(folder: Path, recipe: InputRecipe, body: Body) -> list[PreparedRecording]:
     """Every ``*.h5`` recording of a folder, filtered and tracked (cached in ``folder/cache``).
 
     Args:
-        folder: recordings, simulated ones with their truth or any others without.
+        folder: recordings, simulated ones with their truth, DHP19's with fitted bodies, or any
+            others without.
         recipe: names the filter.
-        body: the body that simulated truth belongs to.
+        body: the body that truth belongs to.
 
     Raises:
         InputError: the folder holds no recording, one cannot be read, or its truth belongs to
@@ -60,10 +63,31 @@ def _allow_open_files(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft + more, hard), hard))
 
 
+def known_truth(path: Path, body: Body) -> SimulatedTruth:
+    """The poses of a simulated recording, or those fitted to one of DHP19, in the camera frame.
+
+    Raises:
+        InputError: nothing is known of it, or the truth belongs to another body.
+    """
+    return fitted_truth(path, body) or checked_truth(path, body)
+
+
+def changed_at(path: Path) -> float:
+    """When a recording or the truth that lies beside it was last written, seconds."""
+    recording = CameraRecording.of(path)
+    files = [path]
+    if recording is not None and recording.fit.exists():
+        files.append(recording.fit)
+    return max(file.stat().st_mtime for file in files)
+
+
 def _truth(path: Path, body: Body) -> Truth | None:
     try:
         with h5py.File(path) as file:
             known = "truth" in file
     except OSError:
         return None  # reading its events says what is wrong
-    return simulated_truth(path, body) if known else None
+    if known:
+        return simulated_truth(path, body)
+    fitted = fitted_truth(path, body)
+    return None if fitted is None else Truth(fitted.K, labels_of(fitted, body), None)

@@ -16,10 +16,23 @@ from eventhpe.simulation.truth import SimulatedTruth, TrueSurface
 
 
 def simulated_truth(path: Path, body: Body) -> Truth:
-    """What is known of a simulated recording.
+    """What is known of a simulated recording, or of one with poses alone in its ``truth``.
 
     Raises:
         InputError: it has no truth, or its truth belongs to another body.
+    """
+    truth = checked_truth(path, body)
+    with h5py.File(path) as file:
+        surfaces = "truth/event_surface" in file
+    motion = SimulatedMotion(truth, body) if surfaces else None
+    return Truth(truth.K_given, labels_of(truth, body), motion)
+
+
+def checked_truth(path: Path, body: Body) -> SimulatedTruth:
+    """The truth of a simulated recording.
+
+    Raises:
+        InputError: it has none, or it belongs to another body.
     """
     truth = SimulatedTruth.load(path)
     if truth.body_sha256 != body.sha256:
@@ -29,7 +42,7 @@ def simulated_truth(path: Path, body: Body) -> Truth:
             f"truth for body {body.body_id}",
             "Simulate the set again with this body.",
         )
-    return Truth(truth.K_given, labels_of(truth, body), SimulatedMotion(truth, body))
+    return truth
 
 
 def labels_of(truth: SimulatedTruth, body: Body) -> Labels:

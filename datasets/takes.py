@@ -40,7 +40,7 @@ from datasets.augmentation import (
     rolled_points,
     turn,
 )
-from datasets.folders import load_recording, recording_paths
+from datasets.folders import changed_at, load_recording, recording_paths
 from datasets.networks import load_flownet
 from datasets.prepared import PreparedRecording
 from eventhpe.body import Body, load_body
@@ -209,7 +209,7 @@ def prepare_takes(folder: Path, spec: TakeSpec, flownet: Path, workers: int = 1)
 
 
 def _stale(path: Path, folder: Path) -> bool:
-    return not folder.is_dir() or folder.stat().st_mtime < path.stat().st_mtime
+    return not folder.is_dir() or folder.stat().st_mtime < changed_at(path)
 
 
 def _write(path: Path, folder: Path, spec: TakeSpec, flownet: Path) -> None:

@@ -3,6 +3,7 @@
 ``flow FOLDER`` scores FlowNets, zero flow and a classical method against a simulated set's truth.
 ``focus RECORDING...`` needs no truth: it measures how much sharper events become along the flow.
 ``pose FOLDER`` scores ShapeNets and baselines against a simulated set's truth.
+``dhp19 OUT`` scores a ShapeNet on a prepared DHP19 by that set's protocols, beside published rows.
 ``motion MOTION.npz --recording FILE`` compares a motion with a simulated recording's truth.
 ``silhouette MOTION.npz --recording FILE`` needs no truth: it compares each step's events with the
 mesh's silhouette, beside the mean pose placed in the same regions.
@@ -17,11 +18,14 @@ from pathlib import Path
 
 import torch
 
+from datasets.dhp19_splits import PARTS, SPLITS
 from datasets.folders import load_recordings
 from eventhpe.body import load_body
 from eventhpe.errors import InputError
 from eventhpe.estimator import load_networks
 from eventhpe.evaluation import mean_pose, pose_errors, pose_table, silhouette_agreement
+from eventhpe.evaluation.dhp19_report import dhp19_rows, dhp19_table, write_dhp19_csv
+from eventhpe.evaluation.dhp19_rows import captures_of, evaluate_dhp19, network_methods
 from eventhpe.evaluation.flow import evaluate_flow, window_of
 from eventhpe.evaluation.flow_methods import (
     ClassicalFlow,
@@ -169,6 +173,24 @@ def pose(options: argparse.Namespace) -> int:
     return 0
 
 
+def dhp19(options: argparse.Namespace) -> int:
+    """Print errors on a part of a split of DHP19; with --out, write them."""
+    folder = options.folder / options.split / options.part
+    captures_of(folder)  # says before the work what is no part of a split
+    if options.out:
+        ensure_writable(options.out / "dhp19.csv")
+    name = "released network" if options.shapenet == SHAPENET else options.shapenet.stem
+    entrant, body = Entrant.load(name, options.shapenet, options.flownet), load_body()
+    methods = network_methods(entrant, folder, body, options.workers)
+    scores = evaluate_dhp19(folder, methods, body)
+    data = "DHP19" if options.original else "the clone"
+    rows = dhp19_rows(scores, f"{data}, {options.split} {options.part}")
+    print(dhp19_table(rows))
+    if options.out:
+        write_dhp19_csv(rows, options.out / "dhp19.csv")
+    return 0
+
+
 def motion(options: argparse.Namespace) -> int:
     """Print joint errors in millimetres, one row a method."""
     given = MotionSequence.load(options.motion)
@@ -222,17 +244,24 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             flag, type=_labelled, action="append", default=[], metavar="LABEL=CARD.json", help=kind
         )
-    for name, default in (("shapenet", SHAPENET), ("flownet", FLOWNET)):
-        command.add_argument(
-            f"--{name}", type=Path, default=default, metavar="CARD.json", help="other weights"
-        )
-    command.add_argument("--workers", type=_count, default=1, metavar="N", help="that make inputs")
+    _network_options(command)
     command.add_argument(
         "--quick", action="store_true", help="leave out other regions, steps and memories"
     )
     command.add_argument(
         "--out", type=Path, metavar="DIR", help="also write tables and plots there"
     )
+
+    command = commands.add_parser("dhp19")
+    command.set_defaults(run=dhp19)
+    command.add_argument("folder", type=Path, metavar="OUT", help="a prepared, fitted, parted set")
+    command.add_argument("--split", choices=SPLITS, default="reference")
+    command.add_argument("--part", choices=PARTS, default="test")
+    command.add_argument(
+        "--original", action="store_true", help="the data set itself was prepared, not its clone"
+    )
+    _network_options(command)
+    command.add_argument("--out", type=Path, metavar="DIR", help="also write dhp19.csv there")
 
     for run in (silhouette, motion):
         command = commands.add_parser(run.__name__)
@@ -244,6 +273,14 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--to", type=float, dest="stop_s", metavar="S")
             command.add_argument("--tolerance", type=float, default=5.0, metavar="PX")
     return parser
+
+
+def _network_options(command: argparse.ArgumentParser) -> None:
+    for name, default in (("shapenet", SHAPENET), ("flownet", FLOWNET)):
+        command.add_argument(
+            f"--{name}", type=Path, default=default, metavar="CARD.json", help="other weights"
+        )
+    command.add_argument("--workers", type=_count, default=1, metavar="N", help="that make inputs")
 
 
 def _flow_options(command: argparse.ArgumentParser, out_help: str) -> None:

@@ -1,7 +1,8 @@
 """Simulate a set of recordings: ``python scripts/simulate_dataset.py PRESET OUT``.
 
 Presets: ``smoke`` (4 recordings), ``train`` (two hours), ``val`` and ``test`` (the benchmark
-synhpe-v1), and ``dhp19-tree`` (a clone of DHP19 in its own raw layout). Finished recordings are
+synhpe-v1), ``dhp19-tree`` (a clone of DHP19 in its own raw layout) and ``mmhpsd-tree`` (one of
+MMHPSD in its prepared layout). Finished recordings are
 kept, so an interrupted run goes on where it stopped.
 """
 
@@ -19,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from datasets.dhp19_clone import clone_recording, recordings
+from datasets.mmhpsd_clone import SUBJECTS, clone_action
 from datasets.synhpe import PRESETS, Job, check_frozen, freeze, plan
 from eventhpe.body.loading import load_body
 from eventhpe.errors import InputError
@@ -115,10 +117,30 @@ def make_tree(out: Path, workers: int, subjects: int, movements: int, duration_s
     return 0
 
 
+def make_action(folder: Path, subject: int, number: int, duration_s: float) -> dict[str, object]:
+    """Simulate one action of a clone of MMHPSD unless it exists; its entry in the manifest."""
+    torch.set_num_threads(1)
+    clone_action(folder, subject, number, duration_s, load_body())
+    return {"name": f"subject{subject:02d}_group1_time{number}", "duration_s": duration_s}
+
+
+def make_actions(out: Path, workers: int, subjects: int, movements: int, duration_s: float) -> int:
+    """Make a clone of MMHPSD's prepared folders; returns the exit code."""
+    work = [
+        partial(make_action, out, subject, number, duration_s)
+        for subject in SUBJECTS[:subjects]
+        for number in range(1, movements + 1)
+    ]
+    entries = run_all(work, workers)
+    write_manifest(out, "mmhpsd-tree", duration_s, entries)
+    print(f"{out}: {len(entries)} actions")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("preset", choices=[*PRESETS, "dhp19-tree"])
+    parser.add_argument("preset", choices=[*PRESETS, "dhp19-tree", "mmhpsd-tree"])
     parser.add_argument("out", type=Path, help="folder for the recordings and manifest.json")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
     parser.add_argument(
@@ -130,8 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--freeze", action="store_true", help="declare what val or test gives the new benchmark"
     )
-    tree = parser.add_argument_group("dhp19-tree")
-    tree.add_argument("--subjects", type=int, default=17, metavar="N", help="S1 to SN")
+    tree = parser.add_argument_group("dhp19-tree and mmhpsd-tree")
+    tree.add_argument("--subjects", type=int, default=17, metavar="N", help="the first N")
     tree.add_argument("--movements", type=int, default=33, metavar="N", help="the first N of 33")
     tree.add_argument("--duration", type=float, default=10.0, metavar="S", help="of a movement")
     asked = parser.parse_args(arguments)
@@ -146,8 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.freeze and (asked.preset not in ("val", "test") or asked.mocap is None):
         parser.error("--freeze is for val and test, with --mocap")
     try:
-        if asked.preset == "dhp19-tree":
-            return make_tree(
+        trees = {"dhp19-tree": make_tree, "mmhpsd-tree": make_actions}
+        if asked.preset in trees:
+            return trees[asked.preset](
                 asked.out, asked.workers, asked.subjects, asked.movements, asked.duration
             )
         return make_set(asked.preset, asked.out, asked.workers, asked.mocap, asked.freeze)

@@ -8,6 +8,7 @@ import h5py
 import pytest
 
 from datasets import synhpe
+from datasets.mmhpsd import Action
 from scripts import simulate_dataset
 from scripts.simulate_dataset import main
 
@@ -61,6 +62,27 @@ def test_a_missing_clip_is_an_error_with_exit_code_2(
 ) -> None:
     assert main(["val", str(tmp_path), "--mocap", str(tmp_path)]) == 2
     assert "38_01.amc" in capsys.readouterr().err
+
+
+def test_a_small_clone_of_mmhpsd_serves_every_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = []
+    monkeypatch.setattr(
+        simulate_dataset, "run_all", lambda work, workers: [piece() for piece in work]
+    )
+    monkeypatch.setattr(
+        simulate_dataset,
+        "clone_action",
+        lambda raw, *asked: made.append(asked[:3]),
+    )
+    asked = ["--subjects", "3", "--movements", "2", "--duration", "4"]
+    assert main(["mmhpsd-tree", str(tmp_path), *asked]) == 0
+    assert "6 actions" in capsys.readouterr().out
+    assert made[:3] == [(3, 1, 4.0), (3, 2, 4.0), (15, 1, 4.0)]
+    parts = {Action(tmp_path, f"subject{which[0]:02d}_").part for which in made}
+    assert parts == {"train", "val", "test"}
+    assert json.loads((tmp_path / "manifest.json").read_text())["preset"] == "mmhpsd-tree"
 
 
 @pytest.mark.parametrize(

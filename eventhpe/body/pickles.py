@@ -2,7 +2,7 @@
 
 import io
 import pickle
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
@@ -53,6 +53,13 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _number_type(code: object, *_: object) -> np.dtype[Any]:
+    """``numpy.dtype`` for numbers alone."""
+    if not isinstance(code, str) or (found := np.dtype(code)).kind not in "biuf":
+        raise RefusedPickle(f"a pickle that asks for arrays of {code!r}, not of numbers")
+    return found
+
+
 # Python 2 and 3 names of the few callables that pickled arrays need.
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("copy_reg", "_reconstructor"): _new_object,
@@ -63,7 +70,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("builtins", "set"): set,
     ("_codecs", "encode"): _encode,
     ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+    ("numpy", "dtype"): _number_type,
 }
 # numpy's own pickles name the functions, whose modules differ between its versions.
 for _core in ("numpy.core", "numpy._core"):
@@ -75,7 +82,13 @@ for _stub, _kind in ((_Csc, "csc"), (_Csr, "csr"), (_Coo, "coo")):
     _ALLOWED[f"scipy.sparse._{_kind}", f"{_kind}_matrix"] = _stub
 
 
-class _Reader(pickle.Unpickler):
+class ArrayReader(pickle._Unpickler):
+    """Reads arrays of numbers; what names anything else is a `RefusedPickle`.
+
+    It is the reader in Python, for the one in C cannot be kept from applying the saved state of an
+    array's type, which can make numpy take numbers for pointers.
+    """
+
     def find_class(self, module: str, name: str) -> Any:
         if module == "chumpy" or module.startswith("chumpy."):
             return _Chumpy
@@ -83,6 +96,18 @@ class _Reader(pickle.Unpickler):
             return _ALLOWED[module, name]
         except KeyError:
             raise RefusedPickle(f"a pickle that asks for {module}.{name}") from None
+
+    def load_build(self) -> None:
+        stack: list[Any] = self.stack  # type: ignore[attr-defined]
+        if not isinstance(stack[-2], np.dtype):
+            pickle._Unpickler.load_build(self)  # type: ignore[attr-defined]
+        elif stack.pop()[1] == ">":
+            raise ValueError("numbers with their bytes in big-endian order")
+
+    dispatch: ClassVar[dict[int, Any]] = {
+        **pickle._Unpickler.dispatch,
+        pickle.BUILD[0]: load_build,
+    }
 
 
 def read_pickle(content: bytes) -> dict[str, np.ndarray]:
@@ -93,7 +118,7 @@ def read_pickle(content: bytes) -> dict[str, np.ndarray]:
             refused when the name is read, before anything is called with it.
         Exception: whatever broken bytes make ``pickle`` raise.
     """
-    found = _Reader(io.BytesIO(content), encoding="latin1").load()
+    found = ArrayReader(io.BytesIO(content), encoding="latin1").load()
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, not a dictionary")
     return {key: _array(key, found[key]) for key in KEYS if key in found}

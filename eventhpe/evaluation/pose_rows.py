@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from datasets.folders import recording_paths
-from datasets.simulated import simulated_truth
+from datasets.folders import known_truth, recording_paths
 from datasets.takes import Region, Takes, prepare_takes, whole_recordings
 from eventhpe.body import Body
 from eventhpe.errors import InputError
@@ -97,7 +96,7 @@ def evaluate_poses(
     workers: int = 1,
     progress: bool = True,
 ) -> Scores:
-    """Score ShapeNets and baselines on every recording of a simulated set.
+    """Score ShapeNets and baselines on every recording of a set with truth.
 
     Args:
         folder: the set; takes are kept in its ``cache``.
@@ -114,7 +113,7 @@ def evaluate_poses(
     """
     paths = recording_paths(folder)
     for path in paths:  # says so before the work
-        simulated_truth(path, body)
+        known_truth(path, body)
     plans = [
         _main_rows(main, folder, workers),
         *([_condition_rows(main, folder, workers)] if conditions else []),
@@ -125,7 +124,7 @@ def evaluate_poses(
     bar = tqdm(total=len(paths) * len(plans), desc="score", unit="run", disable=not progress)
     with bar:
         for index, path in enumerate(paths):
-            recording = SetRecording.open(path, main.networks.recipe)
+            recording = SetRecording.open(path, main.networks.recipe, body)
             truths: dict[bytes, TrueSteps] = {}
             for plan in plans:
                 for row, estimate in plan(index, recording, body):

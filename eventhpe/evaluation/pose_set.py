@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from datasets.clips import read_clip
+from datasets.folders import known_truth
 from datasets.modules import with_inputs
 from datasets.prepared import prepare
 from datasets.takes import Takes
@@ -41,7 +42,7 @@ CHUNK = 128  # windows that the network reads at once
 
 @dataclass(frozen=True)
 class SetRecording:
-    """A recording of a simulated set.
+    """A recording of a set with truth.
 
     Attributes:
         truth: what is known of it.
@@ -54,13 +55,13 @@ class SetRecording:
     events: EventStream
 
     @classmethod
-    def open(cls, path: Path, recipe: InputRecipe) -> "SetRecording":
+    def open(cls, path: Path, recipe: InputRecipe, body: Body) -> "SetRecording":
         """Read a recording whose takes have been made.
 
         Raises:
-            InputError: it has no truth.
+            InputError: it has no truth, or that of another body.
         """
-        truth = SimulatedTruth.load(path)
+        truth = known_truth(path, body)
         events = prepare(path, path.parent / "cache", recipe).events
         return cls(truth, Camera(truth.K_given, truth.width, truth.height), events)
 

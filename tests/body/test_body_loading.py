@@ -141,6 +141,16 @@ def test_malicious_pickle_is_refused_and_not_run(
     assert not (tmp_path / "ran.npy").exists()
 
 
+def test_bytes_are_never_taken_for_pointers(tmp_path: Path) -> None:
+    """A type's code changed from floats to objects, its saved state left as it was."""
+    path = write_pickle(tmp_path / "body.pkl", {"v_template": np.ones((2, 3))})
+    content = path.read_bytes()
+    assert content.count(b"f8") == 1
+    path.write_bytes(content.replace(b"f8", b"O8"))
+    with pytest.raises(InputError, match="not of numbers"):
+        load_body(path)
+
+
 def test_reconstructor_builds_nothing_else(tmp_path: Path) -> None:
     """The one indirect constructor in the list cannot be turned on other types."""
     import copyreg

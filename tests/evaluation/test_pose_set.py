@@ -93,7 +93,7 @@ def walk(simulated_recording, tmp_path_factory):
 @pytest.fixture(scope="module")
 def recording(walk, entrant):
     entrant.takes(walk, 50_000)
-    return SetRecording.open(walk / "walk.h5", entrant.networks.recipe)
+    return SetRecording.open(walk / "walk.h5", entrant.networks.recipe, load_body())
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_a_motion_is_the_one_that_inference_gives(
     if silent_us is not None:
         folder = copied(simulated_recording, tmp_path, silence(silent_us))
     [takes] = entrant.takes(folder, step_us)
-    recording = SetRecording.open(folder / "walk.h5", networks.recipe)
+    recording = SetRecording.open(folder / "walk.h5", networks.recipe, load_body())
     steps = take_steps(networks, recording, takes)
     found = motion_of_takes(steps, networks, recording, body, step_us)
     wanted = infer(
@@ -181,7 +181,7 @@ def test_silence_in_the_middle_of_the_image_holds_the_pose(
 ):
     folder = copied(simulated_recording, tmp_path, silence(400_000))
     [takes] = entrant.takes(folder, 50_000)
-    recording = SetRecording.open(tmp_path / "walk.h5", networks.recipe)
+    recording = SetRecording.open(tmp_path / "walk.h5", networks.recipe, load_body())
     steps = take_steps(networks, recording, takes)
     silent = [step for step in steps if 500_000 <= step.t_us <= 750_000]
     assert {step.state for step in silent} == {HELD}
@@ -203,7 +203,7 @@ def test_increments_go_on_from_the_true_pose(cards, walk, body):
     entrant = Entrant.load("steps", cards[2], cards[0], "increments")
     networks = entrant.networks
     [takes] = entrant.takes(walk, 130_000)
-    recording = SetRecording.open(walk / "walk.h5", networks.recipe)
+    recording = SetRecording.open(walk / "walk.h5", networks.recipe, load_body())
     takes = replace(takes, activity=takes.activity + 8, located=takes.located | True)
     steps = take_steps(networks, recording, takes, rows=range(1, 9), start=true_step(takes, 0))
     # As training does it: the clip's first step gives the start, the network answers the others.
