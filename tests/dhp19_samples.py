@@ -1,12 +1,22 @@
 """A prepared and fitted DHP19 of the clone's people, without the cost of filming them."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets.dhp19_clone import write_truth
-from datasets.dhp19_subjects import draw_subject, perform, vicon_markers
+from datasets.dhp19_subjects import (
+    Performance,
+    draw_subject,
+    in_dhp19,
+    perform,
+    posed_joints,
+    vicon_markers,
+)
 from eventhpe.body import Body
 from eventhpe.camera import dhp19_camera
 from eventhpe.events.formats.dsec_writer import DsecWriter
@@ -39,10 +49,26 @@ def write_prepared(
     with h5py.File(fit) as file:
         joints = file["joints"][:].astype(np.float64)
     for channel in range(4):
-        camera = dhp19_camera(channel)
-        t = np.sort(rng.integers(0, 10_000 * len(joints), events))
-        places = joints[t // 10_000, rng.integers(0, 24, events)]
-        pixels = camera.project(camera.to_camera(places)) + rng.normal(0, 4, (events, 2))
-        x, y = np.clip(np.rint(pixels), 0, (345, 259)).astype(int).T
         with DsecWriter(root / "recordings" / f"{name}-camera{channel}.h5", 346, 260) as writer:
-            writer.append(EventStream.from_arrays(x, y, t, rng.integers(0, 2, events), 346, 260))
+            writer.append(joint_events(joints, channel, rng, events))
+
+
+def film_joints(
+    performance: Performance, channel: int, rng: np.random.Generator
+) -> Iterator[EventStream]:
+    """`joint_events` of a whole performance, as the clone's camera."""
+    everything = replace(performance, start=0, stop=len(performance.motion.rotations))
+    joints = posed_joints(performance.subject, *in_dhp19(everything))
+    yield joint_events(joints, channel, rng, 30_000 * len(joints) // 100)
+
+
+def joint_events(
+    joints: NDArray[np.float64], channel: int, rng: np.random.Generator, count: int
+) -> EventStream:
+    """Events at random places near joints (N, 24, 3) of DHP19's world, a centisecond each."""
+    camera = dhp19_camera(channel)
+    t = np.sort(rng.integers(0, 10_000 * len(joints), count))
+    places = joints[t // 10_000, rng.integers(0, 24, count)]
+    pixels = camera.project(camera.to_camera(places)) + rng.normal(0, 4, (count, 2))
+    x, y = np.clip(np.rint(pixels), 0, (345, 259)).astype(int).T
+    return EventStream.from_arrays(x, y, t, rng.integers(0, 2, count), 346, 260)

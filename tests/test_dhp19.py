@@ -1,4 +1,4 @@
-"""From a prepared and fitted DHP19 to its table, by the commands of docs/dhp19.md."""
+"""From DHP19's raw layout to its table, by the commands of docs/dhp19.md."""
 
 import csv
 import sys
@@ -6,17 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from eventhpe.body import load_body
-from scripts import evaluate, export_weights, split_dhp19, train_flownet, train_shapenet
+from datasets.dhp19_clone import clone_recording
+from scripts import (
+    evaluate,
+    export_weights,
+    fit_smpl,
+    prepare_dhp19,
+    split_dhp19,
+    train_flownet,
+    train_shapenet,
+)
 from tests.conftest import ROOT
-from tests.dhp19_samples import write_prepared
+from tests.dhp19_samples import film_joints
 
 
 @pytest.mark.slow
-def test_split_train_both_stages_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out, body = tmp_path / "dhp19", load_body()
+def test_prepare_fit_split_train_both_stages_evaluate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "dhp19"
     for subject in (1, 12, 13):
-        write_prepared(out, body, (subject, 1, 8))
+        clone_recording(raw, subject, 1, 8, duration_s=1.5, film=film_joints)
+    assert prepare_dhp19.main([str(raw), str(out), "--workers", "1"]) == 0
+    assert fit_smpl.main([str(out), "--workers", "1"]) == 0
     assert split_dhp19.main([str(out)]) == 0
     monkeypatch.chdir(ROOT)  # where the configurations find the released weights
 
