@@ -29,7 +29,7 @@ PERSON_FRAMES = 330
 LEAST_SEEN, LEAST_TRUNK = 8, 3
 """Markers, and of them markers of the trunk, that a usable frame must show."""
 STRETCH, MARGIN = 2000, 100
-"""Frames that are fitted at once (0.2 GB), and how far a stretch looks beyond its ends."""
+"""Frames that are fitted at once (0.3 GB), and how far a stretch looks beyond its ends."""
 OFFSET_SPREAD, FOOT_SPREAD = 0.025, 0.04
 """Metres: how far markers are from their joints, each coordinate (chosen). Feet more: DHP19's
 label is somewhere between SMPL's ankle and foot."""
@@ -104,13 +104,14 @@ def fit_motion(observed: Array, person: Person, body: Body) -> FittedMotion:
     if (count := int(usable(observed).sum())) < MIN_FRAMES:
         raise ValueError(f"{count} usable frames; expected at least {MIN_FRAMES}")
     skeleton = Skeleton(body)
-    start = begin(bridged(observed), skeleton, person)
+    filled = bridged(observed)
     parts = []
     for first in range(0, len(observed), STRETCH):
         low, end = max(first - MARGIN, 0), min(first + STRETCH, len(observed))
         rows = slice(low, min(end + MARGIN, len(observed)))
         problem = MotionProblem(observed[rows], skeleton, person)
-        poses = descend(problem, start[rows], iterations=12, least_gain=1e-4)
+        start = begin(filled[rows], skeleton, person)
+        poses = descend(problem, start, iterations=12, least_gain=1e-4)
         parts.append(poses[first - low : end - low])
     return _as_smpl(Poses.joined(parts), observed, skeleton, person)
 

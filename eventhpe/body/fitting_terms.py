@@ -38,12 +38,14 @@ def misfit(posed: Posed, offsets: Array, observed: Array) -> tuple[Array, Array,
     Returns:
         Differences, weights (N, 13) of their squares, and half the squares (N,).
     """
-    off = np.nan_to_num(posed.markers(offsets) - observed)
+    off = posed.markers(offsets) - observed
+    hidden = np.isnan(off).any(axis=-1)
+    off[hidden] = 0.0
     distance = np.linalg.norm(off, axis=-1)
     bound = np.minimum(distance, MARKER_OUTLIER)
     weights = np.where(distance > MARKER_OUTLIER, bound / np.maximum(distance, 1e-9), 1.0)
     weights = weights / MARKER_SPREAD**2
-    weights[np.isnan(observed).any(axis=-1)] = 0.0
+    weights[hidden] = 0.0
     squares = (bound * (distance - bound / 2)).sum(axis=-1) / MARKER_SPREAD**2
     return off, weights, squares
 
