@@ -19,6 +19,7 @@ from eventhpe.body import Body
 from eventhpe.body.joints import DHP19_NAMES, DHP19_TO_SMPL
 from eventhpe.camera import DHP19_MATRICES
 from eventhpe.events.recording import open_recording
+from eventhpe.fusion import FusedMotion
 from eventhpe.sequence import MotionSequence
 from eventhpe.simulation.motion.retargeting import world_rotations
 
@@ -110,6 +111,12 @@ class WorldMotion:
         orient, pose = (part.numpy().astype(np.float64) for part in motion.matrices())
         rotations = np.concatenate([(camera.R.T @ orient)[:, None], pose], axis=1)
         return cls(motion.t_us, (joints - camera.t) @ camera.R, world_rotations(rotations))
+
+    @classmethod
+    def of_fused(cls, motion: FusedMotion, body: Body) -> "WorldMotion":
+        """A motion of several cameras (`eventhpe.fusion`)."""
+        turns = world_rotations(motion.rotations.numpy().astype(np.float64))
+        return cls(motion.t_us, motion.joints(body).numpy().astype(np.float64), turns)
 
     def labels_mm(self, t_us: Float64, offsets: Float64 | None) -> Float64:
         """Where this motion puts the 13 labels at times (F,): (F, 13, 3) millimetres.

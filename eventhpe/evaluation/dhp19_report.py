@@ -24,9 +24,10 @@ REFERENCE_TEST, SCARPELLINI_TEST = "S13-17", "S1-5, cameras 1, 2"
 NOTES = """Mean distance over all labels of the data set's constant-count frames (7,500 events a \
 camera); left out are hidden markers and, in 2D, those outside 0 < u <= 344, 0 < v <= 260. Places \
 are interpolated between steps of 50 ms. two cameras: 13 points projected into channels 3 and 2 \
-(P2, P3) and triangulated linearly. 2D: labels cut to whole pixels. height: whether the person's \
-true height was given. floor: what perfect poses get, because markers sit off the joints, because \
-a fit cannot follow them in all, and because labels are cut."""
+(P2, P3) and triangulated linearly. four cameras: their bodies fused into one, nominal joints. \
+2D: labels cut to whole pixels. height: whether the person's true height was given. floor: what \
+perfect poses get, because markers sit off the joints, because a fit cannot follow them in all, \
+and because labels are cut."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The rows of a DHP19 evaluation: which methods, by which protocols, on a part of a split."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from datasets.dhp19 import CameraRecording, Fit, Markers
+from datasets.dhp19 import CameraRecording, Fit, Markers, skewless_camera
 from datasets.dhp19_layout import CHANNELS
 from datasets.folders import recording_paths
 from eventhpe.body import Body
@@ -28,11 +28,14 @@ from eventhpe.evaluation.dhp19 import (
 from eventhpe.evaluation.pose import mean_pose
 from eventhpe.evaluation.pose_rows import HEIGHTS_M, MEAN_POSE, STEP_US, Entrant
 from eventhpe.evaluation.pose_set import SetRecording, motion_of_takes, take_steps
+from eventhpe.fusion import fuse
 from eventhpe.inference import standing_height
+from eventhpe.sequence import MotionSequence
 
 Float64 = NDArray[np.float64]
 
 ONE_CAMERA, TWO_CAMERAS, IMAGE = "one camera, 3D", "two cameras, 3D", "2D"
+ALL_CAMERAS = "four cameras, one mesh"
 PAIR = (3, 2)  # matrices P2 and P3: the cameras of the headline results
 NO_ALIGNMENT, HIPS_ALIGNED = "none", "hips' midpoint"
 
@@ -71,6 +74,8 @@ PROTOCOLS = (
     Protocol(ONE_CAMERA, HIPS_ALIGNED, "mm"),
     Protocol(TWO_CAMERAS, NO_ALIGNMENT, "mm"),
     Protocol(IMAGE, NO_ALIGNMENT, "px"),
+    Protocol(ALL_CAMERAS, NO_ALIGNMENT, "mm"),
+    Protocol(ALL_CAMERAS, HIPS_ALIGNED, "mm"),
 )
 Scores = dict[tuple[Protocol, Method], list[Float64]]
 """Distances of labels, an array for each recording (and camera, where one is looked at)."""
@@ -81,12 +86,13 @@ Labels = Mapping[Method, Callable[[Float64], Float64]]
 
 @dataclass(frozen=True)
 class Seen:
-    """One camera's view of a recording, as methods answer it: ``labels``, and the span [first_us,
-    last_us] in which they do."""
+    """One camera's view of a recording, as methods answer it: ``labels``, the span [first_us,
+    last_us] in which they do, and the ``motions`` of those that several cameras' are fused of."""
 
     labels: Labels
     first_us: int
     last_us: int
+    motions: Mapping[Method, MotionSequence] = field(default_factory=dict)
 
 
 Predict = Callable[[int, Path], Seen]
@@ -102,7 +108,8 @@ def evaluate_dhp19(
 ) -> Scores:
     """Score methods, and the floors beside them, on a part of a split.
 
-    The two-camera rows need a recording's channels 3 and 2 in the part, and are left out elsewhere.
+    The two-camera rows need a recording's channels 3 and 2 in the part, those of four cameras all
+    of them; they are left out elsewhere.
 
     Args:
         folder: links that `datasets.dhp19_splits.write_splits` made.
@@ -133,6 +140,8 @@ def evaluate_dhp19(
             for channel, view in seen.items()
         }
         _score(scores, answers, moments)
+        if set(CHANNELS) <= set(seen):
+            _score_fused(scores, seen, floors, moments, body)
     return scores
 
 
@@ -186,7 +195,8 @@ def network_methods(entrant: Entrant, folder: Path, body: Body, workers: int = 1
             labels[Method(name, given)] = _labels(world, None)
             if offsets is not None:
                 labels[Method(name, given, TRAINED_MARKERS)] = _labels(world, offsets)
-        return Seen(labels, int(plain.t_us[0]), int(plain.t_us[-1]))
+        motions = {Method(entrant.name): plain, Method(entrant.name, True): tall}
+        return Seen(labels, int(plain.t_us[0]), int(plain.t_us[-1]), motions)
 
     return predict
 
@@ -215,7 +225,7 @@ def _score(
     scores: Scores, answers: Mapping[int, Mapping[Method, Float64]], moments: Moments
 ) -> None:
     """Add one recording's distances by every protocol."""
-    absolute, aligned, both, image = PROTOCOLS
+    absolute, aligned, both, image = PROTOCOLS[:4]
     truth = moments.mm
     for channel, methods in answers.items():
         labels = label_pixels(truth, channel)
@@ -228,6 +238,21 @@ def _score(
         for method in answers[PAIR[0]]:
             views = np.stack([pixels(answers[channel][method], channel) for channel in PAIR])
             _add(scores, both, method, distances(triangulate(views, PAIR), truth))
+
+
+def _score_fused(
+    scores: Scores, seen: Mapping[int, Seen], floors: Labels, moments: Moments, body: Body
+) -> None:
+    """Add the distances of one mesh made of all cameras' motions."""
+    answers = dict(floors)
+    for method in seen[CHANNELS[0]].motions:
+        views = [(seen[c].motions[method], skewless_camera(c)) for c in CHANNELS]
+        answers[method] = _labels(WorldMotion.of_fused(fuse(views, body), body), None)
+    absolute, aligned = PROTOCOLS[4:]
+    for method, labels in answers.items():
+        mm = labels(moments.t_us)
+        _add(scores, absolute, method, distances(mm, moments.mm))
+        _add(scores, aligned, method, distances(hips_centred(mm), hips_centred(moments.mm)))
 
 
 def _add(scores: Scores, protocol: Protocol, method: Method, found: Float64) -> None:
