@@ -39,7 +39,7 @@ def watched(events: EventStream, seconds: float) -> SceneWatch:
     keep = InputRecipe().noise_filter(events.width, events.height)
     watch = SceneWatch(events.width, events.height)
     empty = EventStream.empty(events.width, events.height)
-    stop_us = round(seconds * 1e6)
+    stop_us = min(round(seconds * 1e6), int(events.t[-1]) + 1)
     for window in windows_of([events], EVERY_US, EVERY_US, int(events.t[0]), stop_us, empty):
         watch.update(window.events.masked(keep(window.events)), window.t0, window.t1)
     return watch
