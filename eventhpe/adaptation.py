@@ -43,14 +43,11 @@ WEIGHTS = {
     "events": 1.0,
     "outline": 1.0,
     "pose": 5.0,
-    "root": 5.0,
     "place": 5.0,
     "shape": 0.2,
 }
 """Of the loss's terms: those of `SelfSupervision.terms`, and staying near the unadapted estimates,
-in pose (radians, the mean of all joints), place (`shapenet.losses.code_loss`) and shape (squares of
-betas). The root's rotation is held once more: a wrong heading can explain events as well as the
-right one, and costs more than any other joint."""
+in pose (radians), place (`shapenet.losses.code_loss`) and shape (squares of betas)."""
 
 Batch = dict[str, Tensor]
 
@@ -280,7 +277,6 @@ class _Adapter:
         weight = (part["present"] * part["confidence"]).flatten()
         angle = geodesic_angle(output.rotations, prior.rotations)
         terms["pose"] = weighted_mean(angle.flatten(0, 1), weight)
-        terms["root"] = weighted_mean(angle[..., 0].flatten(), weight)
         place, prior_place = (o.translation_code.flatten(0, 1) for o in (output, prior))
         terms["place"] = code_loss(place, prior_place, weight)
         change = (output.betas - prior.betas).square()
