@@ -57,10 +57,75 @@ def test_evt2_by_hand_asks_for_its_size(tmp_path: Path) -> None:
     assert (small.repairs.out_of_sensor, small.repairs.truncated_bytes) == (1, 2)
 
 
+@pytest.mark.parametrize("kind", ["cd", "2d"])
+def test_dat_round_trip_and_its_size(tmp_path: Path, kind: str) -> None:
+    events = random_events(4000, 640, 480, 500_000, seed=5)
+    packet = np.zeros(4000, [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("payload", "u1")])
+    for name, field in (("x", "x"), ("y", "y"), ("t", "t"), ("p", "payload")):
+        packet[field] = getattr(events, name)
+    path = tmp_path / "named.wrongly"
+    with faery.dat.Encoder(path, "dat2", kind, False, (640, 480)) as encoder:
+        encoder.write(packet)
+    opened = open_recording(path)
+    assert (opened.format, opened.width, opened.height) == ("dat2", 640, 480)
+    assert_same_events(opened.read(), relative(events))
+    path.write_bytes(path.read_bytes()[:-3])
+    cut = open_recording(path)
+    assert_same_events(cut.read(), relative(events).slice(0, 3999))
+    assert cut.repairs.truncated_bytes == 5
+
+
+def test_dat_by_hand_asks_for_its_size(tmp_path: Path) -> None:
+    # A CD event: u32 time, then u32 of x (14 bits), y (14 bits) and polarity.
+    words = [100, 7 | (3 << 14) | (1 << 28), 104, 639 | (479 << 14)]
+    path = tmp_path / "a.dat"
+    path.write_bytes(b"% Version 2\n\x0c\x08" + np.array(words, "<u4").tobytes())
+    with pytest.raises(InputError, match="--sensor WxH"):
+        open_recording(path)
+    found = open_recording(path, width=640, height=480).read()
+    assert (found.x.tolist(), found.y.tolist()) == ([7, 639], [3, 479])
+    assert (found.t.tolist(), found.p.tolist()) == ([0, 4], [1, 0])
+
+
+def test_es_round_trip(tmp_path: Path) -> None:
+    events = random_events(4000, 640, 480, 500_000, seed=5)
+    path = tmp_path / "named.wrongly"
+    packet = packet_of(events)
+    packet["y"] = 479 - packet["y"]  # its rows count upward
+    with faery.es.Encoder(path, "dvs", False, (640, 480)) as encoder:
+        encoder.write(packet)
+    opened = open_recording(path)
+    assert (opened.format, opened.width, opened.height) == ("es", 640, 480)
+    assert_same_events(opened.read(), relative(events))
+    through = faery.events_stream_from_file(path, file_type="es")
+    theirs = np.concatenate(list(through))
+    np.testing.assert_array_equal(opened.read().y, theirs["y"])
+
+
+def test_es_atis_exposures_are_no_events(tmp_path: Path) -> None:
+    fields = [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("exposure", "?"), ("polarity", "?")]
+    packet = np.array([(5, 1, 2, 0, 1), (6, 3, 4, 1, 0), (9, 7, 0, 0, 0)], fields)
+    with faery.es.Encoder(tmp_path / "a", "atis", False, (8, 6)) as encoder:
+        encoder.write(packet)
+    found = open_recording(tmp_path / "a").read()
+    assert (found.x.tolist(), found.y.tolist()) == ([1, 7], [3, 5])
+    assert (found.t.tolist(), found.p.tolist()) == ([0, 4], [1, 0])
+
+
+@pytest.mark.parametrize(
+    "content", [b"Event Stream", b"Event Stream\2\0\0\1\4", b"Event Stream\x09\0\0\1\4\0\4\0",
+                b"Event Stream\2\0\0\0"],
+)  # fmt: skip
+def test_damaged_es(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot be decoded|of the kind"):
+        open_recording(tmp_path / "a")
+
+
 def test_percent_header_without_a_version(tmp_path: Path) -> None:
     path = tmp_path / "a.raw"
-    path.write_bytes(b"% Data file containing CD events.\n% Version 2\n\x0c\x08")
-    with pytest.raises(InputError, match="without an EVT version"):
+    path.write_bytes(b"% Data file containing CD events.\n% Version 9\n\x0c\x08")
+    with pytest.raises(InputError, match="without an EVT or DAT version"):
         open_recording(path, width=4, height=4)
 
 
