@@ -83,20 +83,15 @@ def in_fours(values: list[int]) -> list[list[int]]:
 
 def encode_packed_columns(x: np.ndarray, p: np.ndarray) -> bytes:
     out = b""
-    for v0, v1, v2, v3 in in_fours(
-        [2 * a + b for a, b in zip(x.tolist(), p.tolist(), strict=True)]
-    ):
+    for v0, v1, v2, v3 in in_fours(((x << 1) | p).tolist()):
         words = (v0 << 4) | (v1 & 15), ((v1 >> 4) << 8) | (v2 & 255), ((v2 >> 8) << 12) | v3
         out += struct.pack("<3H", *words)
     return out
 
 
 def encode_packed_events(x: np.ndarray, y: np.ndarray, p: np.ndarray) -> bytes:
-    values = [
-        (r << 12) | (c << 1) | b for r, c, b in zip(y.tolist(), x.tolist(), p.tolist(), strict=True)
-    ]
     out = b""
-    for v0, v1, v2, v3 in in_fours(values):
+    for v0, v1, v2, v3 in in_fours(((y << 12) | (x << 1) | p).tolist()):
         words = (
             (v0 << 8) | (v1 & 255),
             ((v1 >> 8) << 16) | (v2 & 0xFFFF),
