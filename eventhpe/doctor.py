@@ -45,6 +45,7 @@ def checks() -> list[Check]:
         ("HDF5 with Blosc", _hdf5),
         ("OpenGL", _opengl),
         ("AEDAT4, EVT2, EVT3, DAT and ES files", _faery),
+        ("ROS bags", _rosbags),
         ("video writer", _video),
         ("default body", _body),
         ("weights", _weights),
@@ -131,6 +132,10 @@ def _optional_package(name: str, package: str, extra: str) -> Check:
 
 def _faery() -> Check:
     return _optional_package("AEDAT4, EVT2, EVT3, DAT and ES files", "faery", "io")
+
+
+def _rosbags() -> Check:
+    return _optional_package("ROS bags", "rosbags", "io")
 
 
 def _video() -> Check:

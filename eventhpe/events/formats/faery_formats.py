@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,8 @@ def open_aedat4(path: Path, width: int | None = None, height: int | None = None)
         InputError: faery is missing, the file is damaged, or it holds no event stream.
     """
     faery = _import_faery(path)
-    try:
+    with _decoding(path):
         tracks = faery.aedat.Decoder(path).tracks()
-    except Exception as error:
-        raise _damaged(path, error) from error
     events = [track for track in tracks if track.data_type == "events"]
     if not events:
         kinds = ", ".join(track.data_type for track in tracks) or "nothing"
@@ -63,16 +62,9 @@ def open_evt(path: Path, width: int | None = None, height: int | None = None) ->
             "Convert other Prophesee files with Metavision's tools first.",
         )
     faery = _import_faery(path)
-    stated = None
-    try:
+    with _decoding(path):
         version = faery.evt.Decoder(path, _LARGEST, None).version
-    except Exception as error:
-        raise _damaged(path, error) from error
-    try:
-        stated = faery.evt.Decoder(path, None, version).dimensions
-    except Exception as error:
-        if "size" not in str(error):
-            raise _damaged(path, error) from error
+    stated = _stated_size(path, lambda: faery.evt.Decoder(path, None, version))
     size = choose_geometry(path, stated, (width, height))
 
     def packets() -> Iterator[RawChunk]:
@@ -88,20 +80,13 @@ def open_evt(path: Path, width: int | None = None, height: int | None = None) ->
 def _open_dat(path: Path, start: int, asked: tuple[int | None, int | None]) -> Recording:
     """A DAT file; after its header come two bytes, the kind of events and their size."""
     faery = _import_faery(path)
-    try:
+    with _decoding(path):
         decoder = faery.dat.Decoder(path, _LARGEST, None)
         version, kind = decoder.version, decoder.event_type
-    except Exception as error:
-        raise _damaged(path, error) from error
     if kind not in ("cd", "2d"):
         found, expected = f"DAT events of the kind {kind!r}", "change detections (cd or 2d)"
         raise InputError(path, found, expected, "Record them.")
-    stated = None
-    try:
-        stated = faery.dat.Decoder(path, None, version).dimensions
-    except Exception as error:
-        if "size" not in str(error):
-            raise _damaged(path, error) from error
+    stated = _stated_size(path, lambda: faery.dat.Decoder(path, None, version))
     size = choose_geometry(path, stated, asked)
 
     def packets() -> Iterator[RawChunk]:
@@ -120,11 +105,9 @@ def open_es(path: Path, width: int | None = None, height: int | None = None) -> 
         InputError: faery is missing, the file is damaged, or its events are not of a DVS.
     """
     faery = _import_faery(path)
-    try:
+    with _decoding(path):
         decoder = faery.es.Decoder(path, 0)
         kind, stated = decoder.event_type, decoder.dimensions
-    except Exception as error:
-        raise _damaged(path, error) from error
     if kind not in ("dvs", "atis"):
         found = f"ES events of the kind {kind!r}"
         raise InputError(path, found, "dvs or atis events", "Record change detections.")
@@ -156,10 +139,8 @@ class _FaeryRecording(Recording):
             self.t_origin = int(first.t[0])
 
     def _guarded(self) -> Iterator[RawChunk]:
-        try:
+        with _decoding(self.path):
             yield from self._packets()
-        except Exception as error:
-            raise _damaged(self.path, error) from error
 
     def _raw_chunks(self, start_us: int | None) -> Iterator[RawChunk]:
         for chunk in self._guarded():
@@ -179,16 +160,14 @@ class _Aedat4Recording(_FaeryRecording):
 
     def _frames(self) -> Iterator[Any]:
         faery = _import_faery(self.path)
-        try:
-            stream = None
+        stream = None
+        with _decoding(self.path):
             for track, packet in faery.aedat.Decoder(self.path):
                 wanted = track.data_type == "frame"
                 if wanted and tuple(track.dimensions) == (self.width, self.height):
                     stream = track.id if stream is None else stream
                     if track.id == stream:
                         yield packet
-        except Exception as error:
-            raise _damaged(self.path, error) from error
 
     def _images(self) -> Iterator[NDArray[np.uint8]]:
         for frame in self._frames():
@@ -221,7 +200,26 @@ def _percent_header(path: Path) -> tuple[str, int]:
     return "\n".join(lines), start
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
-        path, f"data that cannot be decoded ({error})", "a whole file", "Copy or download it again."
-    )
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Whatever faery meets in a damaged file, as one InputError."""
+    try:
+        yield
+    except BaseException as error:
+        # A panic of faery's Rust code is no Exception, and its type cannot be imported.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        found = f"data that cannot be decoded ({error})"
+        raise InputError(path, found, "a whole file", "Copy or download it again.") from error
+
+
+def _stated_size(path: Path, decoder: Callable[[], Any]) -> tuple[int, int] | None:
+    """The size in a file's header; None where it has none, which faery tells by an error."""
+    try:
+        with _decoding(path):
+            size: tuple[int, int] = decoder().dimensions
+            return size
+    except InputError as error:
+        if "size" not in error.found:
+            raise
+        return None
