@@ -141,6 +141,9 @@ def _sensor_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channel", type=_channel, metavar="N", help="camera of a file that holds several"
     )
+    parser.add_argument(
+        "--time-unit", choices=("s", "ms", "us", "ns"), help="of times, where the file says none"
+    )
 
 
 def _body_option(parser: argparse.ArgumentParser) -> None:
@@ -444,7 +447,13 @@ def _open(options: argparse.Namespace) -> "Recording":
     from eventhpe.events.recording import open_recording
 
     width, height = options.sensor or (None, None)
-    return open_recording(options.file, width=width, height=height, camera=options.channel)
+    return open_recording(
+        options.file,
+        width=width,
+        height=height,
+        camera=options.channel,
+        time_unit=options.time_unit,
+    )
 
 
 def _camera(options: argparse.Namespace, width: int, height: int) -> "Camera":

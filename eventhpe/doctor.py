@@ -44,7 +44,8 @@ def checks() -> list[Check]:
         ("Numba", _numba),
         ("HDF5 with Blosc", _hdf5),
         ("OpenGL", _opengl),
-        ("AEDAT4, EVT2 and EVT3 files", _faery),
+        ("AEDAT4, EVT2, EVT3, DAT and ES files", _faery),
+        ("ROS bags", _rosbags),
         ("video writer", _video),
         ("default body", _body),
         ("weights", _weights),
@@ -130,7 +131,11 @@ def _optional_package(name: str, package: str, extra: str) -> Check:
 
 
 def _faery() -> Check:
-    return _optional_package("AEDAT4, EVT2 and EVT3 files", "faery", "io")
+    return _optional_package("AEDAT4, EVT2, EVT3, DAT and ES files", "faery", "io")
+
+
+def _rosbags() -> Check:
+    return _optional_package("ROS bags", "rosbags", "io")
 
 
 def _video() -> Check:

@@ -15,7 +15,7 @@ def results() -> dict[str, Check]:
 
 
 def test_every_part_is_looked_at_and_whatever_fails_has_a_remedy(results) -> None:
-    assert len(results) == 11
+    assert len(results) == 12
     assert all(check.found for check in results.values())
     assert all(check.remedy for check in results.values() if not check.ok)
 

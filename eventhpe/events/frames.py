@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +78,24 @@ def _axis(length: int, origin: float, crop: Crop) -> tuple[slice, NDArray[np.flo
 
 
 class HDF5Frames(Frames):
-    """Frames in a dataset (N, H, W) of an HDF5 file.
+    """Frames in one dataset (N, H, W) of an HDF5 file, or in N datasets (H, W).
 
     The file is opened at the first read in each process, so that an instance may be pickled or
     inherited by worker processes.
 
     Args:
         path: the file.
-        dataset: its name, checked by the caller.
+        dataset: its name, or one name a frame; checked by the caller.
         t, width, height: see `Frames`.
     """
 
     def __init__(
-        self, path: Path, dataset: str, t: NDArray[np.int64], width: int, height: int
+        self,
+        path: Path,
+        dataset: str | Sequence[str],
+        t: NDArray[np.int64],
+        width: int,
+        height: int,
     ) -> None:
         super().__init__(path, t, width, height)
         self._dataset = dataset
@@ -102,7 +108,9 @@ class HDF5Frames(Frames):
         if not 0 <= i < len(self):
             raise IndexError(f"frame {i} of {len(self)}")
         try:
-            return np.asarray(self._file()[self._dataset][i])
+            if isinstance(self._dataset, str):
+                return np.asarray(self._file()[self._dataset][i])
+            return np.asarray(self._file()[self._dataset[i]][...])
         except OSError as error:
             found = f"frame {i} unreadable ({error})"
             raise InputError(self.path, found, "whole images", _REMEDY) from error
@@ -114,6 +122,43 @@ class HDF5Frames(Frames):
             # Without a cache of chunks: a frame is a chunk, and hundreds of files may be open.
             self._opened = os.getpid(), h5py.File(self.path, rdcc_nbytes=0)
         return self._opened[1]
+
+
+class StreamedFrames(Frames):
+    """Frames of a container that can only be read forward: going back begins at its start.
+
+    Args:
+        path: the file.
+        t, width, height: see `Frames`.
+        images: begins at the first frame and gives each (H, W) uint8 in turn.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        t: NDArray[np.int64],
+        width: int,
+        height: int,
+        images: Callable[[], Iterator[NDArray[np.uint8]]],
+    ) -> None:
+        super().__init__(path, t, width, height)
+        self._images = images
+        self._coming: Iterator[NDArray[np.uint8]] = iter(())
+        self._held: tuple[int, NDArray[np.uint8]] | None = None
+
+    def read(self, i: int) -> NDArray[np.uint8]:
+        if not 0 <= i < len(self):
+            raise IndexError(f"frame {i} of {len(self)}")
+        if self._held is None or i < self._held[0]:
+            self._coming, self._held = self._images(), None
+        while self._held is None or self._held[0] < i:
+            image = next(self._coming, None)
+            if image is None or image.shape != (self.height, self.width):
+                shape = "nothing" if image is None else f"{image.shape}"
+                found, expected = f"{shape} for a frame", f"({self.height}, {self.width})"
+                raise InputError(self.path, found, expected, _REMEDY)
+            self._held = (0 if self._held is None else self._held[0] + 1), image
+        return self._held[1]
 
 
 def open_frames(path: str | Path) -> Frames | None:
@@ -142,13 +187,28 @@ def _group_frames(path: Path, file: h5py.File) -> Frames:
     if any(name not in file for name in ("frames/image", "frames/t")):
         expected = "frames/image (N, H, W) and frames/t (N,)"
         raise InputError(path, f"frames with {', '.join(file['frames'])}", expected, _REMEDY)
-    image, t = file["frames/image"], file["frames/t"][...]
-    if image.ndim != 3 or image.dtype != np.uint8:
-        found = f"frames/image {image.shape} of {image.dtype}"
-        raise InputError(path, found, "(N, H, W) of uint8", _REMEDY)
+    return dataset_frames(path, file["frames/image"], file["frames/t"][...])
+
+
+def dataset_frames(path: Path, image: h5py.Dataset, t: NDArray[Any]) -> Frames:
+    """Frames in a dataset (N, H, W) of uint8, with (N,) times in us from the recording's origin.
+
+    Raises:
+        InputError: another shape or type, another number of times, or times that do not increase.
+    """
+    name = image.name.strip("/")
+    if not isinstance(image, h5py.Dataset) or image.ndim != 3 or image.dtype != np.uint8:
+        shape = f"{image.shape} of {image.dtype}" if isinstance(image, h5py.Dataset) else "a group"
+        raise InputError(path, f"{name} {shape}", "(N, H, W) of uint8", _REMEDY)
     if t.shape != image.shape[:1]:
         raise InputError(path, f"{len(image)} frames, {t.shape} times", "one time each", _REMEDY)
-    if t.dtype.kind not in "iu" or (np.diff(t.astype(np.int64)) <= 0).any():
-        raise InputError(path, "frames/t that does not increase", "whole microseconds", _REMEDY)
+    require_increasing(path, name, t)
     height, width = image.shape[1:]
-    return HDF5Frames(path, "frames/image", t.astype(np.int64), width, height)
+    return HDF5Frames(path, name, t.astype(np.int64), width, height)
+
+
+def require_increasing(path: Path, name: str, t: NDArray[Any]) -> None:
+    """Raise InputError unless frame times are whole and increase."""
+    if t.dtype.kind not in "iu" or (np.diff(t.astype(np.int64)) <= 0).any():
+        found = f"times of {name} that do not increase"
+        raise InputError(path, found, "whole microseconds that increase", _REMEDY)

@@ -18,7 +18,8 @@ def describe(recording: Recording) -> dict[str, Any]:
     Returns:
         path, format, width, height, t_origin_us, num_events, duration_us (last event + 1 us from
         the origin), events_per_second (over the time from the first to the last event),
-        on_share (0..1), busiest_pixel (x, y, events), and the repairs made.
+        on_share (0..1), busiest_pixel (x, y, events), frames (grayscale ones beside the events),
+        index (what a later start is found by), and the repairs made.
 
     Raises:
         InputError: the recording is damaged.
@@ -31,6 +32,7 @@ def describe(recording: Recording) -> dict[str, Any]:
         last = int(events.t[-1])
     total = int(counts.sum())
     span = (last - first) if first is not None and last is not None else 0
+    frames = recording.frames()
     y, x = np.unravel_index(int(counts.sum(0).argmax()), counts.shape[1:])
     return {
         "path": str(recording.path),
@@ -43,6 +45,8 @@ def describe(recording: Recording) -> dict[str, Any]:
         "events_per_second": total / (span * 1e-6) if span else 0.0,
         "on_share": float(counts[1].sum() / total) if total else 0.0,
         "busiest_pixel": (int(x), int(y), int(counts[:, y, x].sum())),
+        "frames": 0 if frames is None else len(frames),
+        "index": recording.index or "none: read forward only",
         "repairs": asdict(recording.repairs),
     }
 

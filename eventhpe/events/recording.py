@@ -4,13 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventhpe.errors import InputError
 from eventhpe.events.stream import EventStream
+
+if TYPE_CHECKING:
+    from eventhpe.events.frames import Frames
 
 CHUNK_EVENTS = 1 << 20
 ENOUGH_EVENTS = 1000  # in a block: when most of so many lie outside, the sensor's size is wrong
@@ -63,6 +66,7 @@ class Recording(ABC):
         width, height: sensor size in pixels.
         t_origin: the file's own time origin in microseconds (the first event's time where the
             layout has no origin); all times handed out are relative to it.
+        index: what in the file a later start is found by; None: it is read forward only.
         repairs: what has been mended in the events handed out so far.
     """
 
@@ -72,6 +76,7 @@ class Recording(ABC):
         self.width = width
         self.height = height
         self.t_origin = t_origin
+        self.index: str | None = None
         self.repairs = Repairs()
 
     @abstractmethod
@@ -81,6 +86,14 @@ class Recording(ABC):
     @property
     def num_events(self) -> int | None:
         """Events stored in the file, or None where only reading it all would tell."""
+        return None
+
+    def frames(self) -> "Frames | None":
+        """The grayscale frames beside the events, on the same clock; None where there are none.
+
+        Raises:
+            InputError: the frames are damaged, or no grey levels of 8 bits.
+        """
         return None
 
     @property
@@ -282,77 +295,63 @@ def choose_geometry(
     return int(size[0]), int(size[1])
 
 
-FORMATS = (
-    "an HDF5 recording (DSEC, RVT, Monash, MVSEC, v2e), AEDAT 2.0 (DVS128, DAVIS, DHP19), "
-    "AEDAT 4, or Prophesee RAW (EVT2, EVT3)"
-)
-
-
 def open_recording(
     path: str | Path,
     *,
     width: int | None = None,
     height: int | None = None,
     camera: int | str | None = None,
+    time_unit: str | None = None,
 ) -> Recording:
     """Open an event recording; its format is told by its content, never by its name.
 
     Args:
-        path: the file.
+        path: the file, or the folder of a recording of several files.
         width, height: sensor size in pixels, for files that do not state it.
-        camera: one view of a file of several: 0..3 of DHP19's, ``left`` or ``right`` of MVSEC's.
+        camera: one view of a file of several: 0..3 of DHP19's, ``left`` or ``right`` of MVSEC's
+            and M3ED's, a topic of a ROS bag's or its number, a source of AEDAT 3.1's.
+        time_unit: ``s``, ``ms``, ``us`` or ``ns``, for files that do not state it.
 
     Raises:
-        InputError: no such file, an unknown or damaged format, a size or camera nobody stated.
+        InputError: no such file, an unknown or damaged format, a size, a unit or a camera nobody
+            stated, or one given that the file has no use for.
     """
     # Imported here because the readers build on this module.
+    from eventhpe.events.formats import faery_formats, numpy_formats, text
     from eventhpe.events.formats.aedat2 import open_aedat2
-    from eventhpe.events.formats.faery_formats import open_aedat4, open_evt
+    from eventhpe.events.formats.aedat31 import open_aedat31
     from eventhpe.events.formats.hdf5 import open_hdf5
+    from eventhpe.events.formats.rosbag import open_rosbag
+    from eventhpe.events.formats.signatures import recognise
 
     path = Path(path)
-    head = _head(path)
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return open_hdf5(path, width, height, camera)
-    if head.startswith(b"#!AER-DAT2.0"):
-        return open_aedat2(path, width, height, camera)
-    if camera is not None:
-        raise InputError(path, f"--channel {camera}", "a file of several cameras", "Leave it out.")
-    if head.startswith(b"#!AER-DAT4.0"):
-        return open_aedat4(path, width, height)
-    if head.startswith(b"%"):
-        return open_evt(path, width, height)
-    raise InputError(path, _guess(head), FORMATS, "Convert it to one of these first.")
-
-
-def _head(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise InputError(path, "a folder", "an event recording", "Name the file inside it.")
-        if path.exists() and not path.is_file():
-            # A pipe would wait for its writer, and cannot be read twice.
-            raise InputError(path, "no regular file", "an event recording", "Save it as a file.")
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError as error:
-        raise InputError(
-            path, f"no readable file ({error.strerror})", "an event recording", "Check the path."
-        ) from error
-    if not head:
-        raise InputError(path, "an empty file", FORMATS, "Copy or download it again.")
-    return head
-
-
-def _guess(head: bytes) -> str:
-    known = {
-        b"#!AER-DAT3": "AEDAT 3",
-        b"#ROSBAG": "a ROS bag",
-        b"PK": "a zip archive",
-        b"\x93NUMPY": "a NumPy array",
+    kind = recognise(path)
+    of_cameras = {
+        "hdf5": open_hdf5,
+        "aedat2": open_aedat2,
+        "aedat31": open_aedat31,
+        "rosbag": open_rosbag,
     }
-    for start, name in known.items():
-        if head.startswith(start):
-            return name
-    if all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head):
-        return f"text starting {head[:24].decode()!r}"
-    return f"unknown bytes {head[:8].hex(' ')}"
+    without_unit = {
+        "text": text.open_text,
+        "text-zip": text.open_text_zip,
+        "celex": text.open_celex,
+    }
+    arrays = {"npy": numpy_formats.open_npy, "npz": numpy_formats.open_npz}
+    if kind in arrays:
+        return arrays[kind](path, width, height, camera, time_unit)
+    if camera is not None and kind not in of_cameras:
+        raise InputError(path, f"--channel {camera}", "a file of several cameras", "Leave it out.")
+    if kind in without_unit:
+        return without_unit[kind](path, width, height, time_unit)
+    if time_unit is not None:
+        found, expected = f"--time-unit {time_unit}", "a file that leaves its unit open"
+        raise InputError(path, found, expected, "Leave it out: the file says it.")
+    if kind in of_cameras:
+        return of_cameras[kind](path, width, height, camera)
+    through_faery = {
+        "aedat4": faery_formats.open_aedat4,
+        "prophesee": faery_formats.open_evt,
+        "es": faery_formats.open_es,
+    }
+    return through_faery[kind](path, width, height)

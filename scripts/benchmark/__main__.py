@@ -7,7 +7,17 @@ from importlib import import_module
 
 from scripts.benchmark.rows import ROWS, Measured
 
-TOPICS = "events", "dhp19", "fitting", "simulation", "inference", "flow", "shape", "streaming"
+TOPICS = (
+    "events",
+    "recordings",
+    "dhp19",
+    "fitting",
+    "simulation",
+    "inference",
+    "flow",
+    "shape",
+    "streaming",
+)
 """Modules with rows, in the order of the table; importing one registers its rows."""
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eventhpe.errors import InputError
-from eventhpe.events import EventStream, open_recording, recording
+from eventhpe.events import EventStream, open_recording
 from eventhpe.events.formats import aedat2
 from tests.events.event_samples import assert_same_events, random_events
 
@@ -39,8 +39,7 @@ def sample(width: int, height: int, n: int = 5000) -> EventStream:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aedat2, "CHUNK_EVENTS", 1500)
-    monkeypatch.setattr(recording, "CHUNK_EVENTS", 1500)
+    monkeypatch.setattr(aedat2, "READ_EVENTS", 1500)
 
 
 @pytest.mark.parametrize("keep", [12, 20, 60, -1])

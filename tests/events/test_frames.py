@@ -130,8 +130,8 @@ GOOD = np.zeros((3, 4, 5), np.uint8)
         (GOOD, np.array([[0], [1], [2]]), "3 frames"),
         (GOOD.astype(np.uint16), np.arange(3), "uint16"),
         (GOOD[..., None], np.arange(3), r"\(3, 4, 5, 1\)"),
-        (GOOD, np.array([0, 2, 2]), "does not increase"),
-        (GOOD, np.array([0, 0.1, 0.2]), "does not increase"),
+        (GOOD, np.array([0, 2, 2]), "do not increase"),
+        (GOOD, np.array([0, 0.1, 0.2]), "do not increase"),
     ],
 )
 def test_damaged_frames_are_refused(

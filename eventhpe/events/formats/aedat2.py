@@ -20,12 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from eventhpe.errors import InputError
-from eventhpe.events.recording import (
-    CHUNK_EVENTS,
-    RawChunk,
-    Recording,
-    choose_geometry,
-)
+from eventhpe.events.recording import RawChunk, Recording, choose_geometry
 
 Words = NDArray[np.uint64]
 _DAVIS_SIZES = {"346": (346, 260), "240": (240, 180), "640": (640, 480)}
@@ -38,6 +33,9 @@ _DVS128_SKIP = np.uint64(0x800000)  # bit 15
 _CAMERA = np.uint64(0x0F000000)  # address & 0xF
 _ABOVE_16_BITS = np.uint64(0xFFFF)
 _BLOCK = 1024
+# Events read at a time: what is decoded stays in the cache until it is used (measured: 530 million
+# events a second; 190 million with blocks of a million, whose memory is new each time).
+READ_EVENTS = 1 << 17
 
 
 class _Survey(NamedTuple):
@@ -143,7 +141,7 @@ def read_header(path: Path) -> tuple[str, int]:
 
 def _read_words(file: BinaryIO) -> Iterator[Words]:
     while True:
-        data = file.read(CHUNK_EVENTS * 8)
+        data = file.read(READ_EVENTS * 8)
         whole = len(data) // 8
         if whole == 0:
             return
@@ -273,14 +271,13 @@ def timestamp(word):  # type: ignore[no-untyped-def]
 def _survey(words, skip):  # type: ignore[no-untyped-def]
     """OR of all words, OR of the polarity words, index of the first polarity word or -1."""
     all_bits, polarity_bits = np.uint64(0), np.uint64(0)
-    first = -1
     for i in range(len(words)):
         all_bits |= words[i]
+        polarity_bits |= words[i] if not words[i] & skip else np.uint64(0)
+    for i in range(len(words)):
         if not words[i] & skip:
-            polarity_bits |= words[i]
-            if first < 0:
-                first = i
-    return all_bits, polarity_bits, first
+            return all_bits, polarity_bits, i
+    return all_bits, polarity_bits, -1
 
 
 # Block by block, one simple loop a field: such loops compile to vector code, where a single loop
