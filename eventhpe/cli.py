@@ -59,9 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     _recording_options(info)
     info.add_argument("--preview", type=Path, metavar="PNG", help="also draw its busiest moment")
 
-    convert = _command(commands, "convert", _convert, "write a recording as DSEC-layout HDF5")
+    convert = _command(commands, "convert", _convert, "write a recording in another container")
     _recording_options(convert)
-    convert.add_argument("out", type=Path, metavar="OUT.h5", help="where to write")
+    convert.add_argument(
+        "out",
+        type=Path,
+        metavar="OUT",
+        help="NAME.h5 (DSEC layout, can be resumed), .aedat4, .es, .dat, .raw (EVT3) or .csv",
+    )
 
     infer = _command(commands, "infer", _infer, "estimate a person's motion from a recording")
     _recording_options(infer)
@@ -226,9 +231,19 @@ def _convert(options: argparse.Namespace) -> int:
     from eventhpe.events.convert import convert
 
     recording = _open(options)
-    count = convert(recording, options.out)
-    print(f"{options.out}: {count:,} events, {recording.width}x{recording.height}")
+    try:
+        made = convert(recording, options.out, progress=True)
+    except KeyboardInterrupt:
+        if options.out.with_name(options.out.name + ".partial").exists():
+            print("stopped; the same command goes on from here", file=sys.stderr)
+            return EXIT_INTERRUPTED
+        raise
+    print(f"{options.out}: {made.events:,} events, {recording.width}x{recording.height}")
+    if made.resumed:
+        print(f"resumed after {made.resumed:,} events of an interrupted run")
     print(f"repairs: {recording.repairs}")
+    for name, digest in made.digests.items():
+        print(f"sha256 of {name}, as read and as written: {digest}")
     return 0
 
 
