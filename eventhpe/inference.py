@@ -18,7 +18,7 @@ from eventhpe.events.recording import Recording
 from eventhpe.events.replay import Latency, Replay
 from eventhpe.events.stream import EventStream
 from eventhpe.events.undistortion import Undistortion
-from eventhpe.events.windows import Packet, Window, packet_windows
+from eventhpe.events.windows import Packet, Window, packet_windows, packets_of
 from eventhpe.scene import SceneWatch
 from eventhpe.sequence import HELD, TRACKED, MotionSequence
 
@@ -98,14 +98,14 @@ def infer(
     ages: list[int] = []
     interrupted = False
     if replay is not None:
-        _warm_up(networks, camera)
+        _warm_up(Estimator(networks, camera, first))
     bar = tqdm(total=count, unit="step", disable=not progress)
     try:
         for window in windows:
             steps.append(estimator.step(window, step_us))
-            scene.update(estimator.filtered, window.t0, window.t1)
             if replay is not None:
                 ages.append(replay.age_us(window.t1))
+            scene.update(estimator.filtered, window.t0, window.t1)
             bar.update()
     except KeyboardInterrupt:
         interrupted = True
@@ -130,14 +130,19 @@ def infer(
     )
 
 
-def _warm_up(networks: Networks, camera: Camera) -> None:
-    """One step on noise that is then forgotten: the first one loads compiled code."""
+def _warm_up(estimator: Estimator) -> None:
+    """One step of an estimator that is then forgotten: the first one loads compiled code.
+
+    Noise in the middle third is enough for the networks to be asked.
+    """
+    camera, window_us = estimator.camera, estimator.networks.recipe.window_us
     random = np.random.default_rng(0)
-    x, y = (random.integers(0, side, 5000) for side in (camera.width, camera.height))
-    t = np.linspace(0, networks.recipe.window_us - 1, len(x))
+    x, y = (
+        side // 3 + random.integers(0, side // 3, 5000) for side in (camera.width, camera.height)
+    )
+    t = np.linspace(0, window_us - 1, len(x))
     events = EventStream.from_arrays(x, y, t, x & 1, camera.width, camera.height)
-    estimator = Estimator(networks, camera)
-    estimator.step(Window(0, networks.recipe.window_us, events), networks.recipe.window_us)
+    estimator.step(Window(0, window_us, events), window_us)
 
 
 class PreparedWindows(NamedTuple):
@@ -145,12 +150,12 @@ class PreparedWindows(NamedTuple):
 
     Attributes:
         windows: in order.
-        count: how many there are.
+        total: how many there are.
         undistortion: what moves the events, where the camera has a lens that bends.
     """
 
     windows: Iterator[Window]
-    count: int
+    total: int
     undistortion: Undistortion | None
 
 
@@ -175,9 +180,9 @@ def prepared_windows(
     if stop_us is not None:  # one step of silence may follow the last event, not hours of it
         end = min(stop_us, end + step_us)
     prepare, undistortion = _preparation(camera, roi, orient)
+    packets: Iterator[Packet]
     if replay is None:
-        chunks = recording.chunks(begin, end)
-        packets = (Packet(chunk, int(chunk.t[-1])) for chunk in chunks)
+        packets = packets_of(recording.chunks(begin, end))
     else:
         packets = replay.packets(begin, end)
     # Each event is prepared once, though windows overlap.

@@ -25,7 +25,8 @@ class Undistortion:
         pixels = np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), axis=-1)
         table = np.rint(camera.undistort_points(pixels.astype(np.float64)))
         # NaN compares false.
-        self._inside = ((table >= 0) & (table < (camera.width, camera.height))).all(axis=-1)
+        within = (table >= 0) & (table < (camera.width, camera.height))
+        self._inside = within[..., 0] & within[..., 1]
         self._table = np.where(self._inside[..., None], table, 0).astype(np.uint16)
         self.seen = self.dropped = 0
 

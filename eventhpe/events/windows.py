@@ -70,11 +70,15 @@ def windows_of(
 ) -> Iterator[Window]:
     """`time_windows` over any iterable of time-sorted chunks.
 
-    A window is given as soon as an event at or after its end has arrived: more may come at the
-    time of a chunk's last event.
+    A window is given as soon as an event at or after its end has arrived.
     """
-    packets = (Packet(chunk, int(chunk.t[-1])) for chunk in chunks if len(chunk))
+    packets = packets_of(chunks)
     yield from packet_windows(packets, window_us, step_us, start_us, stop_us, empty)
+
+
+def packets_of(chunks: Iterable[EventStream]) -> Iterator[Packet]:
+    """Time-sorted chunks as packets; more may come at the time of a chunk's last event."""
+    return (Packet(chunk, int(chunk.t[-1])) for chunk in chunks if len(chunk))
 
 
 def packet_windows(

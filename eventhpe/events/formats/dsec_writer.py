@@ -130,8 +130,8 @@ class DsecWriter:
         """The events so far, in blocks."""
         for i in range(0, self.num_events, _REOPENED):
             part = slice(i, min(i + _REOPENED, self.num_events))
-            columns = (self.file[f"events/{name}"][part] for name in "xytp")
-            yield EventStream.from_arrays(*columns, self.width, self.height)
+            x, y, t, p = (self.file[f"events/{name}"][part] for name in "xytp")
+            yield EventStream.from_arrays(x, y, t, p, self.width, self.height)
 
     def close(self) -> None:
         """Write the millisecond index and close the file."""
