@@ -71,6 +71,28 @@ def test_converted_recordings_give_the_same_motion(shared_data, weights, tmp_pat
         np.testing.assert_array_equal(getattr(motions[0], field), getattr(motions[1], field))
 
 
+def test_a_stopped_conversion_says_how_it_goes_on(
+    simulated_recording, tmp_path, capsys, monkeypatch
+):
+    arguments = ["convert", str(simulated_recording), str(tmp_path / "a.h5")]
+    with monkeypatch.context() as patch:
+        patch.setattr("eventhpe.events.convert._compare", _stop)
+        assert main(arguments) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "resumed after" in text
+    assert text.count("sha256 of") == 4
+    with monkeypatch.context() as patch:
+        patch.setattr("eventhpe.events.convert._compare", _stop)
+        assert main([*arguments[:2], str(tmp_path / "a.es")]) == 130
+    assert "goes on" not in capsys.readouterr().err
+
+
+def _stop(*_):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -73,6 +73,13 @@ def test_a_recording_without_events_is_converted(suffix: str, tmp_path: Path) ->
     assert convert(Source(EventStream.empty(20, 12)), tmp_path / f"out{suffix}").events == 0
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".aedat4", ".csv", ".es"])
+def test_two_hours_of_silence_are_kept(suffix: str, tmp_path: Path) -> None:
+    t = np.array([5, 6, 7_200_000_006, 7_200_000_007])
+    events = EventStream.from_arrays(t % 5, t % 3, t, t % 2, 20, 12)
+    assert convert(Source(events), tmp_path / f"out{suffix}").events == 4
+
+
 def test_an_interrupted_conversion_goes_on(tmp_path: Path) -> None:
     whole = convert(Source(), tmp_path / "whole.h5")
     out = tmp_path / "out.h5"

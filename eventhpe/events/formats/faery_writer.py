@@ -14,6 +14,7 @@ from eventhpe.events.stream import EventStream
 from eventhpe.files import require_room
 
 _BYTES = 40  # an event's at most, as text
+_SILENCE_US = 100  # ES spends a byte on every 127 us without events, the others less
 _EVT3_WRAP_US = 1 << 24
 _DAT_FIELDS = [("t", "=u8"), ("x", "=u2"), ("y", "=u2"), ("payload", "u1")]
 
@@ -34,7 +35,7 @@ class Container:
     decode: Callable[[Any, Path, tuple[int, int]], Any]
     epoch: bool = False
     largest_side: int = 1 << 14
-    longest_gap_us: int = 1 << 32
+    longest_gap_us: int = 1 << 62
 
 
 CONTAINERS = {
@@ -48,11 +49,11 @@ CONTAINERS = {
     "es": Container(
         lambda faery, path, size: faery.es.Encoder(path, "dvs", False, size),
         lambda faery, path, _: faery.es.Decoder(path, 0),
-        longest_gap_us=1 << 36,
     ),
     "dat": Container(
         lambda faery, path, size: faery.dat.Encoder(path, "dat2", "cd", False, size),
         lambda faery, path, size: faery.dat.Decoder(path, size, "dat2"),
+        longest_gap_us=1 << 32,
     ),
     "raw": Container(
         lambda faery, path, size: faery.evt.Encoder(path, "evt3", False, size, True),
@@ -70,7 +71,6 @@ CONTAINERS = {
             path, size, True, ord(","), 0, 1, 2, 3, 0.0, 0, b"1", b"0", False
         ),
         epoch=True,
-        longest_gap_us=1 << 62,
     ),
 }
 """By the file's suffix. faery writes DAT 1 and EVT2 as well, which hold less; not EVT2.1."""
@@ -110,8 +110,8 @@ class FaeryWriter:
             InputError: a time without events longer than the container can hold.
             OSError: the disk is full.
         """
-        require_room(self._path, _BYTES * len(events))
         gaps = np.diff(events.t, prepend=self._last_t)
+        require_room(self._path, _BYTES * len(events) + int(gaps.sum()) // _SILENCE_US)
         if gaps.max(initial=0) >= self._container.longest_gap_us:
             found = f"{gaps.max() / 1e6:.1f} s without events"
             longest = self._container.longest_gap_us
