@@ -38,7 +38,7 @@ def decode_file(start: bytes, channels: tuple[int | str | None, ...] = (None,)) 
 
     # In memory, where there is such a place: a fuzzer would wear out a disk.
     folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    path = Path(tempfile.mkdtemp(dir=folder)) / "input"
+    holder = tempfile.TemporaryDirectory(dir=folder)  # removed with the target
 
     sizes: tuple[tuple[int | None, int | None], ...] = ((None, None), (346, 260))
     flags = [(channel, size) for channel in channels for size in sizes]
@@ -46,6 +46,7 @@ def decode_file(start: bytes, channels: tuple[int | str | None, ...] = (None,)) 
     def run(data: bytes) -> None:
         # The input's length picks the flags, so that each input is decoded once.
         channel, (width, height) = flags[len(data) % len(flags)]
+        path = Path(holder.name) / "input"
         path.write_bytes(start + data)
         try:
             # Coordinates wrap around as in compiled code, where that is silent.
