@@ -111,7 +111,7 @@ def adapt(
         raise InputError("--seconds", f"{seconds:g}", "more than 0", "Leave it out for a minute.")
     limit = (start_us or 0) + max(round(seconds * 1e6), networks.recipe.window_us)
     stop_us = limit if stop_us is None else min(stop_us, limit)
-    windows, count = prepared_windows(
+    windows, count, _ = prepared_windows(
         recording, networks.recipe, camera, step_us, start_us, stop_us, roi, orient
     )
     estimator = Estimator(networks, camera)

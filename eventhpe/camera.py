@@ -7,18 +7,17 @@ Convention: camera frame x right, y down, z forward, metres; pixel (0, 0) has it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from scipy.linalg import rq
 from torch import Tensor
 
-from eventhpe.errors import InputError
+from eventhpe.lens import COEFFICIENTS, distort, undistort
 
 Float64 = NDArray[np.float64]
 Array = TypeVar("Array", NDArray[Any], Tensor)
@@ -46,7 +45,9 @@ class Camera:
         K: (3, 3) float64 upper-triangular, pixels.
         width, height: image size in pixels.
         R, t: (3, 3) and (3,) float64, world to camera, metres.
-        distortion: OpenCV's radial-tangential coefficients k1, k2, p1, p2[, k3]; or none.
+        distortion: the lens's coefficients: k1, k2, p1, p2[, k3] or none of ``radtan``,
+            k1, k2, k3, k4 of ``equidistant``.
+        model: the lens's model, see `eventhpe.lens`.
     """
 
     K: Float64
@@ -55,6 +56,7 @@ class Camera:
     R: Float64 = field(default_factory=lambda: np.eye(3))
     t: Float64 = field(default_factory=lambda: np.zeros(3))
     distortion: tuple[float, ...] = ()
+    model: str = "radtan"
 
     def __post_init__(self) -> None:
         for name, shape in (("K", (3, 3)), ("R", (3, 3)), ("t", (3,))):
@@ -62,8 +64,12 @@ class Camera:
             if value.shape != shape:
                 raise ValueError(f"{name} is {value.shape}, not {shape}")
             object.__setattr__(self, name, value)
-        if len(self.distortion) not in (0, 4, 5):
-            raise ValueError(f"distortion has {len(self.distortion)} coefficients, not 0, 4 or 5")
+        if self.model not in COEFFICIENTS:
+            raise ValueError(f"lens model {self.model!r} is none of {', '.join(COEFFICIENTS)}")
+        allowed, count = COEFFICIENTS[self.model], len(self.distortion)
+        if count not in allowed:
+            wanted = " or ".join(map(str, allowed))
+            raise ValueError(f"distortion has {count} coefficients, {self.model} {wanted}")
 
     @classmethod
     def from_fov(cls, width: int, height: int, horizontal_degrees: float = 55.0) -> Camera:
@@ -72,81 +78,41 @@ class Camera:
         K = np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]])
         return cls(K, width, height)
 
-    @classmethod
-    def load_yaml(cls, path: str | Path) -> Camera:
-        """Read ``width``, ``height``, ``K`` (3x3) or ``fx, fy, cx, cy``; optional ``distortion``
-        (k1, k2, p1, p2[, k3]), ``R`` (3x3) and ``t`` (metres).
-
-        Raises:
-            InputError: no such file, not that layout, or intrinsics that are not a camera's.
-        """
-        fields = "width, height, K or fx, fy, cx, cy; optionally distortion, R, t"
-        remedy = "Correct the camera file, or leave it out and give a field of view."
-        try:
-            raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-            if not isinstance(raw, dict):
-                raise ValueError("no fields")
-            if any(int(raw[side]) != float(raw[side]) for side in ("width", "height")):
-                raise ValueError(f"{raw['width']}x{raw['height']} pixels")
-            K = raw.get("K") or [[raw["fx"], 0, raw["cx"]], [0, raw["fy"], raw["cy"]], [0, 0, 1]]
-            camera = cls(
-                np.array(K, dtype=np.float64),
-                int(raw["width"]),
-                int(raw["height"]),
-                np.array(raw.get("R", np.eye(3)), dtype=np.float64),
-                np.array(raw.get("t", np.zeros(3)), dtype=np.float64),
-                tuple(float(c) for c in raw.get("distortion", ())),
-            )
-        except KeyError as error:
-            raise InputError(path, f"no field {error}", fields, remedy) from error
-        except OSError as error:
-            raise InputError(path, str(error.strerror), "a camera file", remedy) from error
-        except (yaml.YAMLError, AttributeError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(path, f"no camera in it ({error})", fields, remedy) from error
-        numbers = np.concatenate([camera.K.ravel(), camera.R.ravel(), camera.t, camera.distortion])
-        if not np.isfinite(numbers).all():
-            raise InputError(path, "NaN or infinity", "finite numbers", remedy)
-        (fx, _, _), (below, fy, _), last = camera.K
-        if min(fx, fy, camera.width, camera.height) <= 0:
-            found = f"fx={fx:g}, fy={fy:g}, {camera.width}x{camera.height} pixels"
-            raise InputError(path, found, "focal lengths and a size above zero", remedy)
-        if below != 0 or list(last) != [0, 0, 1]:
-            raise InputError(path, "a full matrix K", "K upper-triangular, K[2][2] = 1", remedy)
-        shares = np.array([fx / camera.width, fy / camera.height])
-        offset = camera.K[:2, 2] / (camera.width, camera.height)
-        if shares.min() < 0.05 or shares.max() > 1000 or np.abs(offset).max() > 10:
-            found = f"fx={fx:g}, fy={fy:g}, cx={camera.K[0, 2]:g}, cy={camera.K[1, 2]:g}"
-            raise InputError(path, found, "these in pixels, not in millimetres or shares", remedy)
-        proper = np.linalg.det(camera.R) > 0
-        if not (proper and np.allclose(camera.R @ camera.R.T, np.eye(3), atol=1e-4)):
-            found = "an R that is no rotation"
-            raise InputError(path, found, "R with R R^T = 1 and determinant 1", remedy)
-        return camera
-
     def to_camera(self, points: Float64) -> Float64:
         """World points (..., 3) in the camera frame."""
         return points @ self.R.T + self.t
 
+    @property
+    def bends(self) -> bool:
+        """Whether the lens shows anything elsewhere than a pinhole would."""
+        return self.model == "equidistant" or any(self.distortion)
+
     def project(self, points: Float64) -> Float64:
-        """Camera-frame points (..., 3) to pixels (..., 2), with this camera's distortion."""
-        if not self.distortion:
+        """Camera-frame points (..., 3), z > 0, to pixels (..., 2), through this camera's lens."""
+        if not self.bends:
             return project(points, self.K)
-        normalised = _distort(points[..., :2] / points[..., 2:], self.distortion)
+        normalised = distort(points[..., :2] / points[..., 2:], self.model, self.distortion)
         return normalised @ self.K[:2, :2].T + self.K[:2, 2]
 
-    def undistort_points(self, uv: Float64, iterations: int = 20) -> Float64:
-        """Pixels (..., 2) of this camera to those of the same camera without distortion.
+    def undistort_points(self, uv: Float64) -> Float64:
+        """Pixels (..., 2) of this camera to those of the same camera without its lens's bending.
 
-        Solved by fixed-point iteration; converges for the monotonic part of the lens model.
+        NaN where the lens shows nothing, or rays at right angles to the axis and beyond.
         """
-        if not self.distortion:
+        return self._through(undistort, uv)
+
+    def distort_points(self, uv: Float64) -> Float64:
+        """The inverse of `undistort_points`; places beyond the lens's sight stay at its edge."""
+        return self._through(distort, uv)
+
+    def _through(
+        self, lens: Callable[[Float64, str, tuple[float, ...]], Float64], uv: Float64
+    ) -> Float64:
+        if not self.bends:
             return uv
         A, centre = self.K[:2, :2], self.K[:2, 2]
-        distorted = (uv - centre) @ np.linalg.inv(A).T
-        ideal = distorted
-        for _ in range(iterations):
-            ideal = ideal + distorted - _distort(ideal, self.distortion)
-        return ideal @ A.T + centre
+        normalised = (uv - centre) @ np.linalg.inv(A).T
+        return lens(normalised, self.model, self.distortion) @ A.T + centre
 
     def reoriented(self, rotate: int = 0, flip_x: bool = False, flip_y: bool = False) -> Camera:
         """The camera of this camera's images turned clockwise by ``rotate``, then mirrored.
@@ -179,28 +145,12 @@ class Camera:
         K[:2, 2] = Q @ self.K[:2, 2] + offset
         axes[:2, :2] = extra @ Q
         distortion = self.distortion
-        if distortion:
+        if self.model == "radtan" and distortion:
             # The tangential term is r^2 q + 2 (q.x) x with q = (p2, p1): q turns as a vector.
             k1, k2, p1, p2, *k3 = distortion
             p2, p1 = axes[:2, :2] @ [p2, p1]
             distortion = (k1, k2, float(p1), float(p2), *k3)
-        return Camera(K, width, height, axes @ self.R, axes @ self.t, distortion)
-
-
-def _distort(xy: Float64, coefficients: tuple[float, ...]) -> Float64:
-    """OpenCV's radial-tangential model (Brown 1966) on normalised coordinates (..., 2)."""
-    k1, k2, p1, p2, *rest = coefficients
-    k3 = rest[0] if rest else 0.0
-    x, y = xy[..., 0], xy[..., 1]
-    r2 = x * x + y * y
-    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-    return np.stack(
-        [
-            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
-        ],
-        axis=-1,
-    )
+        return Camera(K, width, height, axes @ self.R, axes @ self.t, distortion, self.model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     _recording_options(info)
     info.add_argument("--preview", type=Path, metavar="PNG", help="also draw its busiest moment")
 
-    convert = _command(commands, "convert", _convert, "write a recording as DSEC-layout HDF5")
+    convert = _command(commands, "convert", _convert, "write a recording in another container")
     _recording_options(convert)
-    convert.add_argument("out", type=Path, metavar="OUT.h5", help="where to write")
+    convert.add_argument(
+        "out",
+        type=Path,
+        metavar="OUT",
+        help="NAME.h5 (DSEC layout, can be resumed), .aedat4, .es, .dat, .raw (EVT3) or .csv",
+    )
 
     infer = _command(commands, "infer", _infer, "estimate a person's motion from a recording")
     _recording_options(infer)
@@ -182,14 +187,25 @@ def _infer_options(parser: argparse.ArgumentParser) -> None:
         help="afterwards smooth the whole motion and fill its still start; optimise: then also "
         f"move it onto its events (minutes); alone: smooth; default: {REFINE_BY_DEFAULT}",
     )
+    parser.add_argument(
+        "--replay",
+        action="store_true",
+        help="read at the pace of the timestamps, as from a camera, and report the latency",
+    )
     _view_options(parser)
 
 
 def _view_options(parser: argparse.ArgumentParser) -> None:
     """How a recording is looked at, and by which networks."""
     camera = parser.add_mutually_exclusive_group()
-    camera.add_argument("--camera", type=Path, metavar="CAM.yaml", help="calibrated camera")
+    camera.add_argument(
+        "--camera",
+        type=Path,
+        metavar="CAM.yaml",
+        help="its calibration by Kalibr, ROS or OpenCV, or as in docs/calibration.md",
+    )
     camera.add_argument("--fov", type=_finite, metavar="DEG", help="horizontal field of view")
+    parser.add_argument("--camera-name", metavar="NAME", help="of several in a camchain: cam0, ...")
     parser.add_argument("--roi", type=_box, metavar="X,Y,W,H", help="look only here")
     _orientation_options(parser)
     parser.add_argument("--step-ms", type=_finite, default=50.0, help="distance of poses (10-100)")
@@ -218,15 +234,26 @@ def _convert(options: argparse.Namespace) -> int:
     from eventhpe.events.convert import convert
 
     recording = _open(options)
-    count = convert(recording, options.out)
-    print(f"{options.out}: {count:,} events, {recording.width}x{recording.height}")
+    try:
+        made = convert(recording, options.out, progress=True)
+    except KeyboardInterrupt:
+        if options.out.with_name(options.out.name + ".partial").exists():
+            print("stopped; the same command goes on from here", file=sys.stderr)
+            return EXIT_INTERRUPTED
+        raise
+    print(f"{options.out}: {made.events:,} events, {recording.width}x{recording.height}")
+    if made.resumed:
+        print(f"resumed after {made.resumed:,} events of an interrupted run")
     print(f"repairs: {recording.repairs}")
+    for name, digest in made.digests.items():
+        print(f"sha256 of {name}, as read and as written: {digest}")
     return 0
 
 
 def _infer(options: argparse.Namespace) -> int:
     from eventhpe.body import load_body
     from eventhpe.estimator import load_networks
+    from eventhpe.events.replay import Replay
     from eventhpe.files import ensure_writable
     from eventhpe.inference import infer
     from eventhpe.refinement import refine
@@ -256,7 +283,10 @@ def _infer(options: argparse.Namespace) -> int:
         height_m=options.height,
         start=start,
         command=options.command_line,
+        replay=Replay(recording) if options.replay else None,
     )
+    if result.latency is not None:
+        print(f"replay: {result.latency}", file=sys.stderr)
     motion = result.motion if options.refine == "off" else refine(result.motion, body)
     motion.save(motion_path)
     interrupted = result.interrupted
@@ -269,6 +299,8 @@ def _infer(options: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     if recording.repairs:
         print(f"repairs: {recording.repairs}")
+    if result.undistortion is not None:
+        print(f"lens: {result.undistortion}")
     if interrupted:
         print(f"stopped after {len(motion)} steps; draw them with: eventhpe render")
         return EXIT_INTERRUPTED
@@ -458,10 +490,11 @@ def _open(options: argparse.Namespace) -> "Recording":
 
 def _camera(options: argparse.Namespace, width: int, height: int) -> "Camera":
     """The camera of the reoriented events."""
+    from eventhpe.calibration import load_camera
     from eventhpe.camera import Camera
 
     if options.camera:
-        camera = Camera.load_yaml(options.camera)
+        camera = load_camera(options.camera, options.camera_name)
         if (camera.width, camera.height) != (width, height):
             raise InputError(
                 options.camera,
@@ -470,6 +503,9 @@ def _camera(options: argparse.Namespace, width: int, height: int) -> "Camera":
                 "Give the calibration of this recording's camera.",
             )
     else:
+        if options.camera_name is not None:
+            remedy = "Give the camera file, or leave it out."
+            raise InputError("--camera-name", options.camera_name, "--camera CAM.yaml", remedy)
         degrees = 55.0 if options.fov is None else options.fov
         if not 5 <= degrees <= 150:
             raise InputError(

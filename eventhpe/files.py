@@ -14,10 +14,11 @@ RESERVE = 32 << 20
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, resumable: bool = False) -> Iterator[Path]:
     """Yield ``NAME.partial`` to write to; rename it to ``NAME`` when the block succeeds.
 
-    On an exception the partial file is removed and whatever stood at ``path`` is untouched.
+    On an exception the partial file is removed and whatever stood at ``path`` is untouched. With
+    ``resumable`` the partial file outlives Ctrl-C, and the next writer finds it as it was left.
 
     Raises:
         InputError: the folder cannot be created or written to, ``path`` is a folder, or the disk
@@ -25,9 +26,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     partial = _begin(path)
+    interrupted = False
     try:
         yield partial
         os.replace(partial, path)
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -35,7 +40,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             path, "a full disk", "room for the file", "Free some, or choose another place."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if not (interrupted and resumable):
+            partial.unlink(missing_ok=True)
 
 
 def ensure_writable(path: str | Path) -> None:

@@ -1,7 +1,8 @@
 """From a recording to a MotionSequence: windows, region, flow, pose, one pass forward in time."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from eventhpe.errors import InputError
 from eventhpe.estimator import Estimator, Networks, Step
 from eventhpe.events.recipe import InputRecipe
 from eventhpe.events.recording import Recording
+from eventhpe.events.replay import Latency, Replay
 from eventhpe.events.stream import EventStream
-from eventhpe.events.windows import Window, time_windows
+from eventhpe.events.undistortion import Undistortion
+from eventhpe.events.windows import Packet, Window, packet_windows, packets_of
 from eventhpe.scene import SceneWatch
 from eventhpe.sequence import HELD, TRACKED, MotionSequence
 
@@ -30,11 +33,15 @@ class InferenceResult:
         motion: the steps that were done.
         interrupted: Ctrl-C came before the end.
         warnings: one line for each assumption about the scene that does not hold.
+        undistortion: how many events left the image, where the camera has a lens that bends.
+        latency: of the steps of a replay.
     """
 
     motion: MotionSequence
     interrupted: bool
     warnings: tuple[str, ...] = ()
+    undistortion: Undistortion | None = None
+    latency: Latency | None = None
 
 
 def infer(
@@ -52,6 +59,7 @@ def infer(
     start: MotionSequence | None = None,
     command: str = "",
     progress: bool = True,
+    replay: Replay | None = None,
 ) -> InferenceResult:
     """Estimate a person's motion from a recording.
 
@@ -69,6 +77,8 @@ def infer(
         start: its last pose stands until the first motion, and its betas are kept.
         command: recorded in the motion.
         progress: show a bar on stderr.
+        replay: of ``recording``; gives its events at the pace of their timestamps. The motion is
+            the same, and the latency of its steps is measured.
 
     Raises:
         InputError: a step or height out of range, an ROI outside the image, a start pose of
@@ -76,8 +86,8 @@ def infer(
     """
     if height_m is not None:
         _check_height(height_m)
-    windows, count = prepared_windows(
-        recording, networks.recipe, camera, step_us, start_us, stop_us, roi, orient
+    windows, count, undistortion = prepared_windows(
+        recording, networks.recipe, camera, step_us, start_us, stop_us, roi, orient, replay
     )
     # The networks know the body they were trained on; other bodies are moved to and from it.
     trained = load_body()
@@ -85,11 +95,16 @@ def infer(
     estimator = Estimator(networks, camera, first)
     scene = SceneWatch(camera.width, camera.height, roi)
     steps: list[Step] = []
+    ages: list[int] = []
     interrupted = False
+    if replay is not None:
+        _warm_up(Estimator(networks, camera, first))
     bar = tqdm(total=count, unit="step", disable=not progress)
     try:
         for window in windows:
             steps.append(estimator.step(window, step_us))
+            if replay is not None:
+                ages.append(replay.age_us(window.t1))
             scene.update(estimator.filtered, window.t0, window.t1)
             bar.update()
     except KeyboardInterrupt:
@@ -99,14 +114,49 @@ def infer(
     if not steps:
         raise InputError(
             recording.path,
-            f"{_span_us(recording, start_us, None) / 1e6:.3f} s of events"
+            f"{max(recording.duration_us - (start_us or 0), 0) / 1e6:.3f} s of events"
             + (f" ({recording.repairs})" if recording.repairs else ""),
             f"at least one window of {networks.recipe.window_us / 1000:.0f} ms",
             "Choose a longer span or another recording.",
         )
     betas = mean_betas(steps) if first is None else first.betas
     motion = motion_of_steps(steps, betas, trained, camera, networks, step_us, height_m, command)
-    return InferenceResult(motion.on_body(trained, body), interrupted, scene.warnings())
+    return InferenceResult(
+        motion.on_body(trained, body),
+        interrupted,
+        scene.warnings(),
+        undistortion,
+        Latency.of(ages, step_us) if ages else None,
+    )
+
+
+def _warm_up(estimator: Estimator) -> None:
+    """One step of an estimator that is then forgotten: the first one loads compiled code.
+
+    Noise in the middle third is enough for the networks to be asked.
+    """
+    camera, window_us = estimator.camera, estimator.networks.recipe.window_us
+    random = np.random.default_rng(0)
+    x, y = (
+        side // 3 + random.integers(0, side // 3, 5000) for side in (camera.width, camera.height)
+    )
+    t = np.linspace(0, window_us - 1, len(x))
+    events = EventStream.from_arrays(x, y, t, x & 1, camera.width, camera.height)
+    estimator.step(Window(0, window_us, events), window_us)
+
+
+class PreparedWindows(NamedTuple):
+    """What an `Estimator` is fed with.
+
+    Attributes:
+        windows: in order.
+        total: how many there are.
+        undistortion: what moves the events, where the camera has a lens that bends.
+    """
+
+    windows: Iterator[Window]
+    total: int
+    undistortion: Undistortion | None
 
 
 def prepared_windows(
@@ -118,25 +168,29 @@ def prepared_windows(
     stop_us: int | None,
     roi: tuple[int, int, int, int] | None,
     orient: Callable[[EventStream], EventStream] | None,
-) -> tuple[Iterator[Window], int]:
-    """The windows that an `Estimator` is fed with, and how many there are (arguments of `infer`).
+    replay: Replay | None = None,
+) -> PreparedWindows:
+    """The windows that an `Estimator` is fed with (arguments of `infer`).
 
     Raises:
         InputError: a step out of range, an ROI outside the image, or a span without a window.
     """
     _check(recording, recipe, step_us, start_us, stop_us)
+    begin, end = start_us or 0, recording.duration_us
     if stop_us is not None:  # one step of silence may follow the last event, not hours of it
-        stop_us = min(stop_us, recording.duration_us + step_us)
-    prepare = _preparation(camera, roi, orient)
-    windows = time_windows(recording, recipe.window_us, step_us, start_us, stop_us)
-    rest = _span_us(recording, start_us, stop_us) - recipe.window_us
-    prepared = (replace(window, events=prepare(window.events)) for window in windows)
-    return prepared, max(rest // step_us + 1, 0)
-
-
-def _span_us(recording: Recording, start_us: int | None, stop_us: int | None) -> int:
-    stop_us = recording.duration_us if stop_us is None else stop_us
-    return max(stop_us - (start_us or 0), 0)
+        end = min(stop_us, end + step_us)
+    prepare, undistortion = _preparation(camera, roi, orient)
+    packets: Iterator[Packet]
+    if replay is None:
+        packets = packets_of(recording.chunks(begin, end))
+    else:
+        packets = replay.packets(begin, end)
+    # Each event is prepared once, though windows overlap.
+    prepared = (Packet(prepare(packet.events), packet.until) for packet in packets)
+    empty = EventStream.empty(camera.width, camera.height)
+    windows = packet_windows(prepared, recipe.window_us, step_us, begin, end, empty)
+    count = max((end - begin - recipe.window_us) // step_us + 1, 0)
+    return PreparedWindows(windows, count, undistortion)
 
 
 def _check(
@@ -175,8 +229,9 @@ def _preparation(
     camera: Camera,
     roi: tuple[int, int, int, int] | None,
     orient: Callable[[EventStream], EventStream] | None,
-) -> Callable[[EventStream], EventStream]:
-    """Reorient events, take the lens's distortion out, and drop those outside the ROI."""
+) -> tuple[Callable[[EventStream], EventStream], Undistortion | None]:
+    """Reorient events, take the lens's distortion out, and drop those outside the ROI; and what
+    takes the distortion out."""
     if roi is not None:
         x0, y0, width, height = roi
         inside = 0 <= x0 < camera.width and 0 <= y0 < camera.height
@@ -188,7 +243,7 @@ def _preparation(
                 "Coordinates are those after --rotate and --flip.",
             )
 
-    undistort = _undistortion(camera) if any(camera.distortion) else None
+    undistort = Undistortion(camera) if camera.bends else None
 
     def prepare(events: EventStream) -> EventStream:
         if orient is not None:
@@ -200,27 +255,7 @@ def _preparation(
         x, y = events.x.astype(np.int32), events.y.astype(np.int32)
         return events.masked((x >= x0) & (x < x0 + width) & (y >= y0) & (y < y0 + height))
 
-    return prepare
-
-
-def _undistortion(camera: Camera) -> Callable[[EventStream], EventStream]:
-    """Move events to the nearest pixel of the same camera without distortion.
-
-    By lookup table, one entry a pixel; events that leave the image are dropped.
-    """
-    pixels = np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), axis=-1)
-    table = np.rint(camera.undistort_points(pixels.astype(np.float64)))
-    size = (camera.width, camera.height)
-    within = np.isfinite(table) & (table >= 0) & (table < size)
-    inside = within[..., 0] & within[..., 1]
-    table = np.where(inside[..., None], table, 0).astype(np.uint16)
-
-    def undistort(events: EventStream) -> EventStream:
-        events = events.masked(inside[events.y, events.x])
-        moved = table[events.y, events.x]
-        return replace(events, x=moved[:, 0].copy(), y=moved[:, 1].copy())
-
-    return undistort
+    return prepare, undistort
 
 
 def _start_step(start: MotionSequence, body: Body, trained: Body) -> Step:
@@ -291,6 +326,7 @@ def motion_of_steps(
         body_sha256=body.sha256,
         K=camera.K,
         distortion=np.array(camera.distortion),
+        distortion_model=camera.model,
         width=camera.width,
         height=camera.height,
         frame="camera",

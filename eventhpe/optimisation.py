@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from eventhpe.body import Body
-from eventhpe.camera import Camera
 from eventhpe.estimator import Estimator, Networks, Reading
 from eventhpe.events.recording import Recording
 from eventhpe.events.stream import EventStream
@@ -122,10 +121,9 @@ def _readings(
 ) -> Iterator[Reading | None]:
     """What the networks read for each step of the motion."""
     motion = mover.motion
-    distortion = tuple(motion.distortion.tolist())
-    camera = Camera(motion.K, motion.width, motion.height, distortion=distortion)
+    camera = motion.camera
     begin, end = int(motion.t_us[0]) - motion.window_us, int(motion.t_us[-1])
-    windows, _ = prepared_windows(
+    windows, *_ = prepared_windows(
         recording, networks.recipe, camera, motion.step_us, begin, end, roi, orient
     )
     # What is read does not depend on the start, but networks of increments begin from one.

@@ -1,7 +1,8 @@
 """MotionSequence: a person's motion as SMPL parameters, and its file.
 
 The file is a compressed .npz without pickle: one array per field, strings as unicode arrays, the
-weights' hashes as JSON, and ``schema``. A newer schema is refused, never guessed at.
+weights' hashes as JSON, and ``schema``. A newer schema is refused, never guessed at. Schema 1 had
+no ``distortion_model``: all its lenses were ``radtan``.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eventhpe.body import Body, retarget
+from eventhpe.camera import Camera
 from eventhpe.errors import InputError
 from eventhpe.files import atomic_path
 
-SCHEMA = 1
+SCHEMA = 2
 STATE_NAMES = ("absent", "held", "tracked")
 ABSENT, HELD, TRACKED = range(len(STATE_NAMES))
 
@@ -59,7 +61,8 @@ class MotionSequence:
         body_pose: (T, 69) float32 axis-angle of joints 1..23.
         transl: (T, 3) float32 SMPL translation: pelvis = J0(betas) + transl.
         body_id, body_sha256: the body model that the parameters belong to.
-        K: (3, 3) float64 intrinsics; distortion: (D,) float64 k1, k2, p1, p2[, k3], or (0,).
+        K: (3, 3) float64 intrinsics.
+        distortion, distortion_model: (D,) float64 and its name, the lens as in `Camera`.
         width, height: the sensor's size in pixels.
         frame: name of the coordinate frame, such as "camera".
         region: (T, 4) float32 x0, y0, width, height of the person's region, sensor pixels.
@@ -92,6 +95,7 @@ class MotionSequence:
     step_us: int
     weights: dict[str, str]
     command: str
+    distortion_model: str = "radtan"
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.t_us).size
@@ -108,13 +112,12 @@ class MotionSequence:
             if issubclass(dtype, np.integer) and not np.array_equal(converted, value):
                 raise ValueError(f"{name} does not fit {dtype.__name__}")
             setattr(self, name, converted)
-        if len(self.distortion) not in (0, 4, 5):
-            raise ValueError(f"distortion has {len(self.distortion)} coefficients")
         for name in ("width", "height", "window_us", "step_us"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, not above 0")
         if not (self.K[0, 0] > 0 and self.K[1, 1] > 0):
             raise ValueError(f"K has focal lengths {self.K[0, 0]:g} and {self.K[1, 1]:g}")
+        _ = self.camera  # refuses a lens that is none
         if (np.diff(self.t_us) <= 0).any():
             raise ValueError("t_us does not increase")
         if (self.state >= len(STATE_NAMES)).any():
@@ -124,6 +127,12 @@ class MotionSequence:
 
     def __len__(self) -> int:
         return len(self.t_us)
+
+    @property
+    def camera(self) -> Camera:
+        """The camera in whose frame the motion is, with its lens."""
+        lens = tuple(self.distortion.tolist())
+        return Camera(self.K, self.width, self.height, distortion=lens, model=self.distortion_model)
 
     @classmethod
     def from_matrices(
@@ -221,9 +230,11 @@ class MotionSequence:
         if content["schema"].shape != () or content["schema"].dtype.kind not in "iu":
             raise InputError(path, "a schema that is no number", expected, remedy)
         schema = int(content["schema"])
-        if schema != SCHEMA:
+        if not 1 <= schema <= SCHEMA:
             update = "Update eventhpe to read this file." if schema > SCHEMA else remedy
-            raise InputError(path, f"schema {schema}", f"schema {SCHEMA}", update)
+            raise InputError(path, f"schema {schema}", f"schema 1 to {SCHEMA}", update)
+        if schema == 1:
+            content["distortion_model"] = np.array("radtan")
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in content]
         if missing:

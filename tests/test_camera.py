@@ -19,7 +19,6 @@ from eventhpe.camera import (
     project,
     region_features,
 )
-from eventhpe.errors import InputError
 
 K = np.array([[330.0, 4.0, 170.0], [0.0, 325.0, 128.0], [0.0, 0.0, 1.0]])
 LENS = (-0.31, 0.12, 0.002, -0.0015, -0.01)
@@ -268,52 +267,6 @@ def test_dhp19_matrices_are_the_files(shared_data: Path) -> None:
     for channel, number in ((0, 4), (1, 1), (2, 3), (3, 2)):
         stored = np.load(shared_data / "dhp19" / f"P{number}.npy")
         np.testing.assert_array_equal(DHP19_MATRICES[channel], stored)
-
-
-GOOD = "width: 346\nheight: 260\nfx: 300\nfy: 301\ncx: 172.5\ncy: 129.5\n"
-
-
-def test_a_camera_file_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "camera.yaml"
-    path.write_text(GOOD + "distortion: [0.1, 0, 0, 1e-3]\nt: [0, 0, 2]\n")
-    camera = Camera.load_yaml(path)
-    assert (camera.width, camera.height, camera.distortion) == (346, 260, (0.1, 0, 0, 1e-3))
-    np.testing.assert_array_equal(camera.K, [[300, 0, 172.5], [0, 301, 129.5], [0, 0, 1]])
-    np.testing.assert_array_equal(camera.t, [0, 0, 2])
-    path.write_text("width: 10\nheight: 20\nK: [[5, 1, 2], [0, 6, 3], [0, 0, 1]]\n")
-    np.testing.assert_array_equal(Camera.load_yaml(path).K, [[5, 1, 2], [0, 6, 3], [0, 0, 1]])
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        (GOOD.replace("300", "0"), "fx=0"),
-        (GOOD.replace("300", ".nan"), "NaN"),
-        (GOOD.replace("346", ".inf"), "no camera"),
-        (GOOD.replace("fy: 301\n", ""), "no field 'fy'"),
-        (GOOD.replace("346", "wide"), "wide"),
-        (GOOD + "distortion: [1, 2]\n", "2 coefficients"),
-        (GOOD + "R: [[2, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "no rotation"),
-        (GOOD + "R: [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "no rotation"),
-        (GOOD + "K: [[5, 0, 2], [1, 6, 3], [0, 0, 1]]\n", "full matrix"),
-        (GOOD.replace("300", "4.5"), "in pixels"),
-        (GOOD.replace("172.5", "1.0e+9"), "in pixels"),
-        (GOOD.replace("346", "346.5"), "346.5x260"),
-        ("- a\n- b\n", "no camera"),
-        ("a: [", "no camera"),
-        ("", "no camera"),
-    ],
-)
-def test_a_wrong_camera_file_is_refused(tmp_path: Path, text: str, found: str) -> None:
-    path = tmp_path / "camera.yaml"
-    path.write_text(text)
-    with pytest.raises(InputError, match=found):
-        Camera.load_yaml(path)
-
-
-def test_an_absent_camera_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
-        Camera.load_yaml(tmp_path / "none.yaml")
 
 
 def test_wrong_shapes_are_refused() -> None:

@@ -71,6 +71,28 @@ def test_converted_recordings_give_the_same_motion(shared_data, weights, tmp_pat
         np.testing.assert_array_equal(getattr(motions[0], field), getattr(motions[1], field))
 
 
+def test_a_stopped_conversion_says_how_it_goes_on(
+    simulated_recording, tmp_path, capsys, monkeypatch
+):
+    arguments = ["convert", str(simulated_recording), str(tmp_path / "a.h5")]
+    with monkeypatch.context() as patch:
+        patch.setattr("eventhpe.events.convert._compare", _stop)
+        assert main(arguments) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "resumed after" in text
+    assert text.count("sha256 of") == 4
+    with monkeypatch.context() as patch:
+        patch.setattr("eventhpe.events.convert._compare", _stop)
+        assert main([*arguments[:2], str(tmp_path / "a.es")]) == 130
+    assert "goes on" not in capsys.readouterr().err
+
+
+def _stop(*_):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -84,7 +106,7 @@ def test_converted_recordings_give_the_same_motion(shared_data, weights, tmp_pat
         (["infer", "{file}", "--out", "{tmp}", "--start", "{file}"], "walk.h5"),
         (["render", "{file}", "--recording", "{file}"], "walk.h5"),
         (["convert", "{file}", "/proc/nowhere/x.h5"], "/proc/nowhere"),
-        (["convert", "{file}", "{tmp}"], "a folder"),
+        (["convert", "{file}", "{tmp}"], "suffix"),
         (["info", "{tmp}"], "a folder"),
         (["info", "a" * 300], "too long"),
         (["info", "{file}", "--channel", "1"], "--channel"),
@@ -143,6 +165,41 @@ def test_a_camera_of_another_size_is_refused(simulated_recording, weights, tmp_p
     arguments = ["infer", str(simulated_recording), "--out", str(tmp_path), *weights]
     assert main([*arguments, "--camera", str(camera)]) == 2
     assert "346x260" in capsys.readouterr().err
+
+
+def test_a_replay_gives_the_same_motion_and_its_latency(
+    simulated_recording, weights, tmp_path, capsys
+):
+    arguments = ["infer", str(simulated_recording), *weights, "--to", "0.5"]
+    arguments += ["--backend", "rasterizer", "--out"]
+    assert main([*arguments, str(tmp_path / "a")]) == 0
+    assert "latency" not in capsys.readouterr().err
+    assert main([*arguments, str(tmp_path / "b"), "--replay"]) == 0
+    assert "of 10 steps late (by more than 50 ms)" in capsys.readouterr().err
+    one, other = (MotionSequence.load(tmp_path / name / "motion.npz") for name in "ab")
+    for field in ("t_us", "body_pose", "global_orient", "transl", "region", "confidence"):
+        np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+
+
+def test_a_fisheye_camera_is_used_and_kept(simulated_recording, weights, tmp_path, capsys):
+    camera = tmp_path / "camchain.yaml"
+    camera.write_text(
+        "cam0: {camera_model: pinhole, intrinsics: [100, 100, 63.5, 63.5], resolution: [128, 128],"
+        " distortion_model: equidistant, distortion_coeffs: [0.01, 0.02, -0.01, 0.002]}\n"
+    )
+    arguments = ["infer", str(simulated_recording), "--out", str(tmp_path), *weights]
+    arguments += ["--to", "0.3", "--backend", "rasterizer", "--camera", str(camera)]
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert text.count("left the undistorted image") == 1
+    motion = MotionSequence.load(tmp_path / "motion.npz")
+    assert motion.camera.model == "equidistant"
+    assert motion.camera.distortion == (0.01, 0.02, -0.01, 0.002)
+    assert main([*arguments, "--camera-name", "cam1"]) == 2
+    assert "cam1" in capsys.readouterr().err
+    named = ["infer", str(simulated_recording), "--out", str(tmp_path), *weights]
+    assert main([*named, "--camera-name", "cam0"]) == 2
+    assert "--camera-name" in capsys.readouterr().err
 
 
 def test_simulate_makes_a_recording_with_truth(tmp_path, capsys):

@@ -269,6 +269,19 @@ def test_a_distorting_lens_is_taken_out(simulated_recording, networks, body, cam
     assert gap[1] > gap[0]
 
 
+def test_each_event_is_undistorted_once(simulated_recording, networks, body, camera):
+    """Windows of 50 ms every 20 ms overlap; what leaves the image is counted once all the same."""
+    bent = replace(camera, distortion=(-0.4, 0.1, 0.0, 0.0))
+    recording = open_recording(simulated_recording)
+    result = infer(recording, networks, body, bent, step_us=20_000, stop_us=300_000, progress=False)
+    events = recording.read(0, 300_000)
+    pixels = np.stack([events.x, events.y], axis=1).astype(float)
+    moved = np.rint(bent.undistort_points(pixels))
+    inside = ((moved >= 0) & (moved < (camera.width, camera.height))).all(axis=1)
+    assert result.undistortion.seen == len(events)
+    assert result.undistortion.dropped == (~inside).sum() > 0
+
+
 def test_truth_scores_zero_and_beats_the_mean_pose(simulated_recording, networks, body, camera):
     truth = SimulatedTruth.load(simulated_recording)
     guess = run(simulated_recording, networks, body, camera)

@@ -150,6 +150,26 @@ def test_wrong_files_are_refused(saved: Path, changes: dict[str, Any], message: 
         MotionSequence.load(saved)
 
 
+def test_files_of_schema_1_are_read_as_radtan(saved: Path) -> None:
+    rewrite(saved, schema=1, distortion_model=None)
+    again = MotionSequence.load(saved)
+    assert again.camera.model == "radtan"
+    assert again.camera.distortion == (0.1, 0.2, 0.0, 0.0)
+    rewrite(saved, distortion_model=None, schema=SCHEMA)
+    with pytest.raises(InputError, match="no field distortion_model"):
+        MotionSequence.load(saved)
+
+
+def test_the_cameras_lens_is_kept(saved: Path) -> None:
+    MotionSequence(**content(), distortion_model="equidistant").save(saved)
+    camera = MotionSequence.load(saved).camera
+    assert (camera.model, camera.distortion) == ("equidistant", (0.1, 0.2, 0.0, 0.0))
+    assert (camera.width, camera.height) == (346, 260)
+    rewrite(saved, distortion_model="thin-prism")
+    with pytest.raises(InputError, match="thin-prism"):
+        MotionSequence.load(saved)
+
+
 def test_extra_fields_do_no_harm(saved: Path) -> None:
     rewrite(saved, note="mine")
     assert len(MotionSequence.load(saved)) == T

@@ -7,6 +7,7 @@ from scipy.ndimage import distance_transform_edt
 
 from eventhpe.body import Body
 from eventhpe.events.recording import Recording
+from eventhpe.events.undistortion import Undistortion
 from eventhpe.rasterizer import rasterize
 from eventhpe.sequence import ABSENT, MotionSequence
 
@@ -43,6 +44,7 @@ def silhouette_agreement(
         tolerance: pixels of the sensor.
         start_us, stop_us: half-open span of step ends.
     """
+    undistort = Undistortion(motion.camera) if motion.camera.bends else None
     near_body = near_contour = near_event = events_seen = contour_seen = 0
     steps = np.flatnonzero((motion.t_us >= start_us) & (motion.t_us < stop_us)).tolist()
     for i, (vertices, _) in zip(steps, motion.posed(body, steps), strict=True):
@@ -54,6 +56,8 @@ def silhouette_agreement(
             ).silhouette
         t1 = int(motion.t_us[i])
         events = recording.read(t1 - motion.window_us, t1)
+        if undistort is not None:  # the mesh and the region are of the undistorted image
+            events = undistort(events)
         x0, y0, width, height = motion.region[i]
         inside = (events.x >= x0) & (events.x < x0 + width)
         inside &= (events.y >= y0) & (events.y < y0 + height)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventhpe.events.recording import Recording
 from eventhpe.events.stream import EventStream
@@ -14,6 +15,18 @@ class Window:
     t0: int
     t1: int
     events: EventStream
+
+
+class Packet(NamedTuple):
+    """What a camera hands over at once.
+
+    Attributes:
+        events: time-sorted, none before the last packet's ``until``; may be empty.
+        until: every event before this time (us) has now arrived.
+    """
+
+    events: EventStream
+    until: int
 
 
 def time_windows(
@@ -55,22 +68,52 @@ def windows_of(
     stop_us: int | None,
     empty: EventStream,
 ) -> Iterator[Window]:
-    """`time_windows` over any iterable of time-sorted chunks, such as a live source.
+    """`time_windows` over any iterable of time-sorted chunks.
 
-    A window is given as soon as an event at or after its end has arrived. At most the events of
-    one window and one chunk are held.
+    A window is given as soon as an event at or after its end has arrived.
+    """
+    packets = packets_of(chunks)
+    yield from packet_windows(packets, window_us, step_us, start_us, stop_us, empty)
+
+
+def packets_of(chunks: Iterable[EventStream]) -> Iterator[Packet]:
+    """Time-sorted chunks as packets; more may come at the time of a chunk's last event."""
+    return (Packet(chunk, int(chunk.t[-1])) for chunk in chunks if len(chunk))
+
+
+def packet_windows(
+    packets: Iterable[Packet],
+    window_us: int,
+    step_us: int,
+    start_us: int,
+    stop_us: int | None,
+    empty: EventStream,
+) -> Iterator[Window]:
+    """`time_windows` over packets, such as a camera's, from a recording's or any other source.
+
+    A window is given as soon as a packet reaches to its end, with or without events, so that time
+    goes on while nothing moves. At most the events of one window and one packet are held.
+
+    Args:
+        packets: in order of time.
+        window_us, step_us, start_us: as for `time_windows`.
+        stop_us: no window ends after it; when packets end before it, windows of silence follow.
+            None means the end of the packets.
+        empty: a stream without events, of the sensor's size.
+
+    Raises:
+        ValueError: a window or step that is not positive.
     """
     if window_us <= 0 or step_us <= 0:
         raise ValueError(f"window and step must be positive, not {window_us} and {step_us} us")
     t0, held, seen_until = start_us, empty, start_us
-    for chunk in chunks:
-        if len(chunk) == 0:
-            continue
-        # Events before the next window are never needed again: drop them before joining.
-        held = EventStream.concatenate([held.between(t0, seen_until), chunk])
-        last = int(chunk.t[-1])
-        seen_until = last + 1
-        while t0 + window_us <= last and (stop_us is None or t0 + window_us <= stop_us):
+    for packet in packets:
+        if len(packet.events):
+            # Events before the next window are never needed again: drop them before joining.
+            held = EventStream.concatenate([held.between(t0, seen_until), packet.events])
+            seen_until = int(packet.events.t[-1]) + 1
+        until = packet.until if stop_us is None else min(packet.until, stop_us)
+        while t0 + window_us <= until:
             yield Window(t0, t0 + window_us, held.between(t0, t0 + window_us))
             t0 += step_us
     end = seen_until if stop_us is None else stop_us

@@ -1,7 +1,8 @@
 """The steps of a motion, each with its events and its posed mesh, streamed with bounded memory."""
 
+import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +122,7 @@ def _label(motion: MotionSequence, step: int) -> Label:
         int(motion.t_us[step]),
         int(motion.state[step]),
         float(motion.confidence[step]),
-        (x0, y0, w, h),
+        _box_through_lens((x0, y0, w, h), motion.camera),
     )
 
 
@@ -131,10 +132,25 @@ def _through_lens(vertices: NDArray[np.float32], motion: MotionSequence) -> NDAr
     The sensor's events are distorted by its lens, and the renderers know pinholes only. Exact at
     the vertices; edges between them stay straight.
     """
-    if not np.any(motion.distortion):
+    camera = motion.camera
+    if not camera.bends:
         return vertices
-    coefficients = tuple(float(c) for c in motion.distortion)
-    lens = Camera(np.eye(3), motion.width, motion.height, distortion=coefficients)
     z = vertices[:, 2:]
-    seen = lens.project(vertices.astype(np.float64)) * z
+    seen = replace(camera, K=np.eye(3)).project(vertices.astype(np.float64)) * z
     return np.concatenate([seen, z], axis=1).astype(np.float32)
+
+
+def _box_through_lens(
+    region: tuple[float, float, float, float], camera: Camera
+) -> tuple[float, float, float, float]:
+    """The upright box around a region of the undistorted image, where the lens shows it."""
+    x0, y0, w, h = region
+    if not camera.bends or not np.isfinite(region).all():
+        return region
+    # Box edges lie on pixel borders. A bent edge may reach furthest anywhere along it.
+    along = np.linspace(0, 1, 33)[:, None]
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]) * (w, h) + (x0 - 0.5, y0 - 0.5)
+    outline = np.concatenate([a + along * (b - a) for a, b in itertools.pairwise(corners)])
+    bent = camera.distort_points(outline) + 0.5
+    (left, top), (right, bottom) = bent.min(axis=0).tolist(), bent.max(axis=0).tolist()
+    return left, top, right - left, bottom - top

@@ -5,7 +5,7 @@ import numpy as np
 from eventhpe.events import EventStream, voxel_grid
 from eventhpe.events.filters import BackgroundActivityFilter
 from eventhpe.events.formats.aedat2 import Aedat2Decoder
-from scripts.benchmark.inputs import EVENTS, HEIGHT, WIDTH, WINDOW_US, random_events
+from scripts.benchmark.inputs import EVENTS, HEIGHT, WIDTH, WINDOW_US, davis_words, random_events
 from scripts.benchmark.rows import Measured, median_seconds, row
 
 BINS = 10
@@ -69,11 +69,7 @@ def _voxel_grid_torch(events: EventStream, index_put: bool) -> None:
 def bench_aedat2_decode() -> Measured:
     """A million DAVIS words in memory into arrays allocated before."""
     events = random_events()
-    address = (np.uint32(HEIGHT - 1) - events.y.astype(np.uint32)) << np.uint32(22)
-    address |= (np.uint32(WIDTH - 1) - events.x.astype(np.uint32)) << np.uint32(12)
-    address |= events.p.astype(np.uint32) << np.uint32(11)
-    pairs = np.stack([address, events.t.astype(np.uint32)], axis=1).astype(">u4")
-    words = np.frombuffer(pairs.tobytes(), "<u8")
+    words = np.frombuffer(davis_words(events), "<u8")
     x, y = np.empty(EVENTS, np.uint16), np.empty(EVENTS, np.uint16)
     t, p = np.empty(EVENTS, np.int64), np.empty(EVENTS, np.uint8)
     decoder = Aedat2Decoder("aedat2-davis", WIDTH, HEIGHT, 0)

@@ -14,3 +14,11 @@ def random_events(duration_us: int = WINDOW_US) -> EventStream:
     t = np.sort(rng.integers(0, duration_us, EVENTS))
     x, y = rng.integers(0, WIDTH, EVENTS), rng.integers(0, HEIGHT, EVENTS)
     return EventStream.from_arrays(x, y, t, rng.integers(0, 2, EVENTS), WIDTH, HEIGHT)
+
+
+def davis_words(events: EventStream) -> bytes:
+    """The events as AEDAT 2.0 of a DAVIS346: big-endian address and time, eight bytes each."""
+    address = (np.uint32(HEIGHT - 1) - events.y.astype(np.uint32)) << np.uint32(22)
+    address |= (np.uint32(WIDTH - 1) - events.x.astype(np.uint32)) << np.uint32(12)
+    address |= events.p.astype(np.uint32) << np.uint32(11)
+    return np.stack([address, events.t.astype(np.uint32)], axis=1).astype(">u4").tobytes()

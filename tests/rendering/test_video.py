@@ -70,6 +70,27 @@ def test_the_mesh_is_seen_through_the_lens_of_the_motion() -> None:
     assert vertices[:, 2] == pytest.approx(plain[:, 2])
 
 
+def test_a_fisheyes_mesh_and_region_lie_where_its_events_are() -> None:
+    """Mesh and box are of the undistorted image; the picture shows the sensor's own."""
+    lens = (0.1, 0.05, 0.0, 0.0)
+    bent = dataclasses.replace(motion(), distortion=np.array(lens), distortion_model="equidistant")
+    moment = next(moments(bent, MemoryRecording(), BODY, range(1)))
+    plain = next(moments(motion(), MemoryRecording(), BODY, range(1)))
+    camera = Camera(K, 128, 120, distortion=lens, model="equidistant")
+    assert project(moment.vertices, K) == pytest.approx(camera.project(plain.vertices), abs=1e-3)
+    # Undistorting every pixel tells which of them the region holds: the box spans just these.
+    rows, columns = np.indices((120, 128)).reshape(2, -1)
+    u, v = camera.undistort_points(np.stack([columns, rows], 1).astype(float)).T
+    x0, y0, w, h = motion().region[0]
+    held = (u >= x0 - 0.5) & (u < x0 + w - 0.5) & (v >= y0 - 0.5) & (v < y0 + h - 0.5)
+    left, top, width, height = moment.label.region
+    assert left == pytest.approx(columns[held].min(), abs=1)
+    assert left + width == pytest.approx(columns[held].max() + 1, abs=1)
+    assert top == pytest.approx(rows[held].min(), abs=1)
+    assert top + height == pytest.approx(rows[held].max() + 1, abs=1)
+    assert moment.label.region != plain.label.region
+
+
 def test_a_turned_recording_is_turned_for_the_overlay(tmp_path: Path) -> None:
     sideways = MemoryRecording(width=120, height=128)
     with pytest.raises(InputError, match="120x128"):

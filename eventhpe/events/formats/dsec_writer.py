@@ -1,5 +1,6 @@
 """Writing the DSEC layout piece by piece: the format `convert` and the simulator produce."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from eventhpe.events.stream import EventStream
 from eventhpe.files import require_room
 
+SIDES = "width", "height"
 _CHUNK = 1 << 16
+_REOPENED = 1 << 20  # events read at once from a file that is gone on with
 
 
 class DsecWriter:
@@ -40,15 +43,15 @@ class DsecWriter:
         compressor: Literal["zstd", "lz4"] = "zstd",
     ) -> None:
         self._path = Path(path)
-        self.width, self.height = width, height
+        self.width, self.height, self.t_origin = width, height, t_origin
         self.num_events = 0
         self._last_t = 0
         self._index: list[NDArray[np.uint64]] = []
         self._milliseconds = 0
         self.file = h5py.File(path, "w")
         self.file["t_offset"] = np.int64(t_origin)
-        self.file["events/width"] = np.int64(width)
-        self.file["events/height"] = np.int64(height)
+        for name, side in zip(SIDES, (width, height), strict=True):
+            self.file[f"events/{name}"] = np.int64(side)
         types = {"x": np.uint16, "y": np.uint16, "t": np.int64, "p": np.uint8}
         for name, dtype in types.items():
             self.file.create_dataset(
@@ -84,18 +87,58 @@ class DsecWriter:
             dataset = self.file[f"events/{name}"]
             dataset.resize((stop,))
             dataset[self.num_events :] = getattr(events, name)
-        # Entries up to this block's last millisecond can be settled now: later events come later.
-        self._last_t = int(events.t[-1])
+        self._settle(events.t)
+
+    def _settle(self, t: NDArray[np.int64]) -> None:
+        """Index the times just written, up to their last millisecond: later events come later."""
+        self._last_t = int(t[-1])
         settled = self._last_t // 1000 + 1
         marks = np.arange(self._milliseconds, settled, dtype=np.int64) * 1000
-        found = np.searchsorted(events.t, marks, side="left") + self.num_events
+        found = np.searchsorted(t, marks, side="left") + self.num_events
         self._index.append(found.astype(np.uint64))
-        self._milliseconds, self.num_events = settled, stop
+        self._milliseconds = settled
+        self.num_events += len(t)
+
+    @classmethod
+    def reopen(cls, path: str | Path) -> "DsecWriter":
+        """Go on with a file whose writer was interrupted, after its last whole event.
+
+        Raises:
+            OSError, KeyError, ValueError: it is no such file, or too damaged to go on with.
+        """
+        writer = cls.__new__(cls)
+        writer._path = Path(path)
+        writer._last_t = writer.num_events = writer._milliseconds = 0
+        writer._index = []
+        writer.file = file = h5py.File(path, "r+")
+        try:
+            writer.width, writer.height = (int(file[f"events/{n}"][()]) for n in SIDES)
+            writer.t_origin = int(file["t_offset"][()])
+            if "ms_to_idx" in file:
+                del file["ms_to_idx"]
+            written = min(len(file[f"events/{name}"]) for name in "xytp")
+            for name in "xytp":
+                file[f"events/{name}"].resize((written,))
+            for i in range(0, written, _REOPENED):
+                writer._settle(file["events/t"][i : i + _REOPENED])
+        except BaseException:
+            file.close()
+            raise
+        return writer
+
+    def written(self) -> Iterator[EventStream]:
+        """The events so far, in blocks."""
+        for i in range(0, self.num_events, _REOPENED):
+            part = slice(i, min(i + _REOPENED, self.num_events))
+            x, y, t, p = (self.file[f"events/{name}"][part] for name in "xytp")
+            yield EventStream.from_arrays(x, y, t, p, self.width, self.height)
 
     def close(self) -> None:
         """Write the millisecond index and close the file."""
         if not self.file:
             return
+        for name in "xytp":  # an interrupted `append` may have left one longer than the others
+            self.file[f"events/{name}"].resize((self.num_events,))
         end = np.array([self.num_events], np.uint64)
         self.file["ms_to_idx"] = np.concatenate([*self._index, end])
         self.file.close()
