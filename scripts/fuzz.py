@@ -15,21 +15,22 @@ A decoder is added by a line in ``TARGETS``.
 
 import argparse
 import os
+import struct
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 Target = Callable[[bytes], object]
 
 
-def decode_file(start: bytes, channels: tuple[int | str | None, ...] = (None,)) -> Target:
+def decode_file(start: bytes, options: Sequence[dict[str, Any]]) -> Target:
     """A target that opens and reads a file of ``start`` and the fuzzer's bytes.
 
     Args:
         start: the format's signature, which the fuzzer need not find.
-        channels: cameras to open it with; each with and without a given sensor size.
+        options: of `open_recording`, one of which each input is opened with.
     """
     import numpy as np
 
@@ -40,20 +41,38 @@ def decode_file(start: bytes, channels: tuple[int | str | None, ...] = (None,)) 
     folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
     holder = tempfile.TemporaryDirectory(dir=folder)  # removed with the target
 
-    sizes: tuple[tuple[int | None, int | None], ...] = ((None, None), (346, 260))
-    flags = [(channel, size) for channel in channels for size in sizes]
-
     def run(data: bytes) -> None:
-        # The input's length picks the flags, so that each input is decoded once.
-        channel, (width, height) = flags[len(data) % len(flags)]
+        # The input's length picks the options, so that each input is decoded once.
         path = Path(holder.name) / "input"
         path.write_bytes(start + data)
         try:
             # Coordinates wrap around as in compiled code, where that is silent.
             with np.errstate(over="ignore"):
-                check(open_recording(path, width=width, height=height, camera=channel).read())
+                check(open_recording(path, **options[len(data) % len(options)]).read())
         except InputError:
             return
+
+    return run
+
+
+def decode_chunk() -> Target:
+    """A target that decodes an ECF chunk; a damaged one is a ValueError, which names the chunk."""
+    import numpy as np
+
+    from eventhpe.events.formats import ecf
+
+    room = 4096
+
+    def run(data: bytes) -> None:
+        x, y = np.zeros(room, np.uint16), np.zeros(room, np.uint16)
+        t, p = np.zeros(room, np.int64), np.zeros(room, np.uint8)
+        try:
+            n = ecf.decode_chunk(np.frombuffer(data, np.uint8), x, y, t, p)
+        except ValueError:
+            return
+        beyond = x[n:].any() or y[n:].any() or t[n:].any() or p[n:].any()
+        if beyond or (x >= 2048 + 5).any() or (y >= 2048).any() or (p > 1).any():
+            raise AssertionError("events beyond the header's count, or of impossible pixels")
 
     return run
 
@@ -90,11 +109,58 @@ def aedat2_seeds() -> list[bytes]:
     ]
 
 
+def ecf_seeds() -> list[bytes]:
+    """Chunks of a few events in each of the four ways, and one without."""
+
+    def chunk(packed: int, n: int, *parts: bytes) -> bytes:
+        return struct.pack("<IQ", n << 2 | packed, 1000) + b"".join(parts)
+
+    rows, columns = struct.pack("<H", 7 << 5 | 2), struct.pack("<HH", 9 << 5, 11 << 5)
+    return [
+        chunk(0, 2, b"\x32", rows, columns, b"\x81\x01"),
+        chunk(
+            0, 3, b"\xf1\x13", struct.pack("<H", 7 << 5 | 3), struct.pack("<H", 9 << 5 | 0b11000)
+        ),
+        chunk(1, 2, b"\x02", rows, struct.pack("<HHH", 0x1234, 0x0056, 0)),
+        chunk(2, 2, b"\x11\x21", struct.pack("<III", 0x12345678, 0x9ABCDEF0, 1)),
+        chunk(3, 4, b"\x0f\x04\x00", struct.pack("<III", 0x12345678, 0x9ABCDEF0, 0x01020304)),
+        chunk(0, 0),
+    ]
+
+
+def text_seeds() -> list[bytes]:
+    """Events of e2vid's text, less the first line: good, out of order, outside, and no numbers."""
+    return [
+        b"0.000001 1 2 1\n0.5 345 259 0\n1e0 3 4 1\n",
+        b"5.5 1 2 1\n5.4 1 2 0\n7.0 400 300 1\n",
+        b"1600000000.123456 1 2 1\n1600000000.2 1 2 -1\n",
+        b"0.1 1 2\n",
+        b"0.1 nan 2 1\n",
+    ]
+
+
+def celex_seeds() -> list[bytes]:
+    """Lines of a CeleX csv, good and bad."""
+    return [b"1,2,100,5,1\n3,4,101,6,0\n", b"1279,799,5,5,-1\n5000,4,6,6,1\n", b"1,2,3\n"]
+
+
+SIZES: tuple[dict[str, Any], ...] = ({}, {"width": 346, "height": 260})
 TARGETS: dict[str, tuple[Callable[[], Target], Callable[[], list[bytes]]]] = {
-    "aedat2": (lambda: decode_file(b"#!AER-DAT2.0", (None, 0, 2)), aedat2_seeds),
+    "aedat2": (
+        lambda: decode_file(
+            b"#!AER-DAT2.0", [{**size, "camera": c} for c in (None, 0, 2) for size in SIZES]
+        ),
+        aedat2_seeds,
+    ),
+    "celex": (
+        lambda: decode_file(b"1,2,99,5,1\n", [{"time_unit": unit} for unit in ("us", "ns")]),
+        celex_seeds,
+    ),
+    "ecf": (decode_chunk, ecf_seeds),
+    "text": (lambda: decode_file(b"346 260\n", [{}, {"time_unit": "s"}]), text_seeds),
 }
-"""Name to what makes the target, which takes a file's or a chunk's bytes and may raise only
-`InputError`, and to what makes its seeds."""
+"""Name to what makes the target, which takes a file's or a chunk's bytes and raises only what
+is a finding, and to what makes its seeds."""
 
 
 def main() -> None:
