@@ -5,7 +5,7 @@ in it: four numbers may be either model's, so it is never guessed from their cou
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,15 @@ _MODELS = {
     "fisheye": "equidistant",  # OpenCV
 }
 _LAYOUTS = (
-    "a Kalibr camchain (cam0: ...), a ROS camera_info (camera_matrix: ...), an OpenCV YAML file, "
-    "or width, height, K or fx, fy, cx, cy; optionally distortion, distortion_model, R, t"
+    "a Kalibr camchain (cam0: ...), a ROS camera_info (camera_matrix: ..., or the message as "
+    "printed), an OpenCV YAML file, or width, height, K or fx, fy, cx, cy; optionally distortion, "
+    "distortion_model, R, t"
 )
 _REMEDY = "Correct the camera file, or leave it out and give a field of view."
 _OPENCV_MATRIX = ("camera_matrix", "cameraMatrix", "Camera_Matrix", "K")
 _OPENCV_LENS = ("distortion_coefficients", "distCoeffs", "dist_coeffs", "D")
+_MESSAGE = {"D", "d"}  # fields that only a printed CameraInfo message has
+_OWN = {"width", "height", "K", "fx", "fy", "cx", "cy", "distortion", "distortion_model", "R", "t"}
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ def _read(path: str | Path, raw: Mapping[str, Any], name: str | None) -> Camera:
         return _opencv(path, raw)
     if "camera_matrix" in raw:
         return _camera_info(path, raw)
+    if _MESSAGE & set(raw):
+        return _message(path, raw)
     return _own(path, raw)
 
 
@@ -108,6 +113,8 @@ def _choose(path: str | Path, chain: Mapping[str, Any], name: str | None) -> Map
     chosen = next(iter(chain)) if name is None else name
     if chosen not in chain:
         raise InputError("--camera-name", chosen, f"one of {names}", "Choose one of these.")
+    if not isinstance(chain[chosen], Mapping):
+        raise ValueError(f"{chosen} has no fields")
     return dict(chain[chosen])
 
 
@@ -119,7 +126,9 @@ def _kalibr(path: str | Path, raw: Mapping[str, Any]) -> Camera:
             "pinhole",
             "Calibrate again with Kalibr's pinhole-radtan or pinhole-equi.",
         )
-    fx, fy, cx, cy = raw["intrinsics"]
+    if len(intrinsics := _numbers(raw["intrinsics"])) != 4:
+        raise ValueError(f"{len(intrinsics)} intrinsics, not fx, fy, cx, cy")
+    fx, fy, cx, cy = intrinsics
     model = _model(path, raw["distortion_model"])
     lens = [] if raw["distortion_model"] == "none" else raw["distortion_coeffs"]
     return _camera([fx, 0, cx, 0, fy, cy, 0, 0, 1], raw["resolution"], lens, model)
@@ -131,6 +140,13 @@ def _camera_info(path: str | Path, raw: Mapping[str, Any]) -> Camera:
     return _camera(
         raw["camera_matrix"]["data"], size, raw["distortion_coefficients"]["data"], model
     )
+
+
+def _message(path: str | Path, raw: Mapping[str, Any]) -> Camera:
+    """A CameraInfo message as ROS prints it; ROS 2 writes its fields small."""
+    K, lens = (raw[name] if name in raw else raw[name.lower()] for name in ("K", "D"))
+    model = _model(path, raw["distortion_model"])
+    return _camera(K, (raw["width"], raw["height"]), lens, model)
 
 
 def _opencv(path: str | Path, raw: Mapping[str, Any]) -> Camera:
@@ -161,6 +177,9 @@ def _named_matrix(raw: Mapping[str, Any], names: tuple[str, ...]) -> list[float]
 
 
 def _own(path: str | Path, raw: Mapping[str, Any]) -> Camera:
+    if unknown := sorted(set(map(str, raw)) - _OWN):
+        found = f"fields that are not known ({', '.join(unknown)})"
+        raise InputError(path, found, ", ".join(sorted(_OWN)), _REMEDY)
     size = raw["width"], raw["height"]
     K = raw.get("K") or [[raw["fx"], 0, raw["cx"]], [0, raw["fy"], raw["cy"]], [0, 0, 1]]
     model = _model(path, raw.get("distortion_model", "radtan"))
@@ -180,6 +199,8 @@ def _model(path: str | Path, name: Any) -> str:
 
 
 def _camera(K: Any, size: Any, lens: Any, model: str, **placed: Any) -> Camera:
+    if len(size := _numbers(size)) != 2:
+        raise ValueError(f"a size of {len(size)} numbers, not width and height")
     width, height = size
     if any(int(side) != float(side) for side in (width, height)):
         raise ValueError(f"{width}x{height} pixels")
@@ -196,6 +217,8 @@ def _camera(K: Any, size: Any, lens: Any, model: str, **placed: Any) -> Camera:
 
 
 def _numbers(values: Any) -> list[float]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(f"{values!r} in the place of a list of numbers")
     return [float(value) for value in values]
 
 

@@ -2,8 +2,11 @@
 
 import errno
 import os
+import resource
 import shutil
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +14,12 @@ from eventhpe.errors import InputError
 
 RESERVE = 32 << 20
 """Bytes that stay free on a disk: what HDF5 holds in its caches, and what closing a file needs."""
+
+_NO_ROOM = {
+    errno.ENOSPC: "a full disk",
+    errno.EDQUOT: "a full disk",
+    errno.EFBIG: "a limit on the size of files",
+}
 
 
 @contextmanager
@@ -34,10 +43,11 @@ def atomic_path(path: str | Path, *, resumable: bool = False) -> Iterator[Path]:
         interrupted = True
         raise
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        found = _NO_ROOM.get(error.errno or 0)
+        if found is None:
             raise
         raise InputError(
-            path, "a full disk", "room for the file", "Free some, or choose another place."
+            path, found, "room for the file", "Free some, or choose another place."
         ) from error
     finally:
         if not (interrupted and resumable):
@@ -56,10 +66,44 @@ def require_room(path: Path, size: int) -> None:
     that it could not write. So whoever writes one asks before.
 
     Raises:
-        OSError: ENOSPC; `atomic_path` tells the user.
+        OSError: ENOSPC, or EFBIG where files may not grow so large; `atomic_path` tells the user.
     """
     if shutil.disk_usage(path.parent).free < size + RESERVE:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    largest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    written = path.stat().st_size if path.exists() else 0
+    if largest != resource.RLIM_INFINITY and written + size + RESERVE > largest:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+
+
+@contextmanager
+def interrupts_between_blocks() -> Iterator[Callable[[], None]]:
+    """Let Ctrl-C take effect where the function that is yielded is called, and nowhere else.
+
+    Inside of a call into HDF5 Python can often do nothing with an interrupt but print and forget
+    it. A second Ctrl-C stops at once. Outside the main thread, which gets no signals, nothing
+    changes.
+    """
+    asked = False
+
+    def ask(_number: int, _frame: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _begin(path: Path) -> Path:

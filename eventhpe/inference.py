@@ -234,7 +234,8 @@ def _preparation(
     takes the distortion out."""
     if roi is not None:
         x0, y0, width, height = roi
-        inside = 0 <= x0 < camera.width and 0 <= y0 < camera.height
+        inside = x0 >= 0 and y0 >= 0
+        inside &= x0 + width <= camera.width and y0 + height <= camera.height
         if not inside or min(width, height) < 8:
             raise InputError(
                 "--roi",

@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run: `scripts.fuzz` is for looking further.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 # Tests run in parallel processes, and train in their own: one thread each, set before torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -93,6 +93,15 @@ def test_a_ros_camera_info_is_read(tmp_path: Path) -> None:
     assert_is(load_camera(written(tmp_path, CAMERA_INFO)), "radtan", RADTAN)
 
 
+def test_a_printed_ros_message_is_read_with_its_lens(tmp_path: Path) -> None:
+    K_line = ", ".join(str(float(value)) for value in K.ravel())
+    text = "height: 260\nwidth: 346\ndistortion_model: plumb_bob\n"
+    text += f"D: {list(RADTAN)}\nK: [{K_line}]\nP: [1, 0, 0, 0]\nbinning_x: 0\n"
+    assert_is(load_camera(written(tmp_path, text)), "radtan", RADTAN)
+    small = text.replace("D:", "d:").replace("K:", "k:")
+    assert_is(load_camera(written(tmp_path, small)), "radtan", RADTAN)
+
+
 def test_what_opencv_writes_is_read(tmp_path: Path) -> None:
     path = opencv_file(tmp_path / "a.yml", RADTAN)
     assert_is(load_camera(path), "radtan", RADTAN)
@@ -154,7 +163,10 @@ def test_the_projects_own_layout_is_read(tmp_path: Path) -> None:
         (KALIBR.replace("[250.0, 245.0, 170.0, 128.0]", "[0, 245, 170, 128]"), "fx=0"),
         (KALIBR.replace("[250.0, 245.0, 170.0, 128.0]", "[1.2, 250, 245, 170, 128]"), "no camera"),
         (KALIBR.replace(", -0.002", ""), "3 coefficients"),
-        ("cam0: 3\n", "no camera"),
+        ("cam0: 3\n", "cam0 has no fields"),
+        (KALIBR.replace("[250.0, 245.0, 170.0, 128.0]", "[250.0, 245.0, 170.0]"), "3 intrinsics"),
+        (KALIBR.replace("[346, 260]", "346"), "346 in the place of a list"),
+        (GOOD + "distortion_coeffs: [0.1, 0, 0, 0]\n", "not known.*distortion_coeffs"),
         (CAMERA_INFO.replace("plumb_bob", "rational_polynomial"), "rational_polynomial"),
         (CAMERA_INFO.replace("0, 0, 1]}\ndist", "0, 0]}\ndist"), "K is"),
         (CAMERA_INFO.replace("image_width", "w"), "no field 'image_width'"),

@@ -128,6 +128,7 @@ def test_height_scales_the_body_and_its_distance(simulated_recording, networks, 
         ({"start_us": 100_000, "stop_us": 120_000}, "--from/--to"),
         ({"start_us": 9_000_000}, "--from"),
         ({"roi": (500, 0, 20, 20)}, "--roi"),
+        ({"roi": (0, 0, 500, 500)}, "--roi"),
         ({"height_m": 17.5}, "--height"),
     ],
 )

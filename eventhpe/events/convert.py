@@ -1,7 +1,7 @@
 """Any recording to another container, chunk by chunk, and read back to check it."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,7 @@ from eventhpe.events.formats.dsec_writer import DsecWriter
 from eventhpe.events.formats.faery_writer import CONTAINERS, FaeryWriter
 from eventhpe.events.recording import Recording, Repairs, open_recording
 from eventhpe.events.stream import EventStream
-from eventhpe.files import atomic_path
+from eventhpe.files import atomic_path, interrupts_between_blocks
 
 DSEC_SUFFIXES = (".h5", ".hdf5")
 SUFFIXES = (*DSEC_SUFFIXES, *(f".{kind}" for kind in CONTAINERS))
@@ -85,13 +85,18 @@ def convert(recording: Recording, out_path: str | Path, *, progress: bool = Fals
     if suffix not in SUFFIXES:
         expected, remedy = f"one of {', '.join(SUFFIXES)}", "Choose one of these."
         raise InputError(out_path, f"the suffix {suffix!r}", expected, remedy)
-    bars = _Bars(recording, progress)
-    if suffix in DSEC_SUFFIXES:
-        return _to_dsec(recording, out_path, bars)
+    with interrupts_between_blocks() as check:
+        bars = _Bars(recording, progress, check)
+        if suffix in DSEC_SUFFIXES:
+            return _to_dsec(recording, out_path, bars)
+        return _through_faery(recording, out_path, suffix[1:], bars)
+
+
+def _through_faery(recording: Recording, out_path: Path, kind: str, bars: "_Bars") -> Conversion:
     source, found = Digests(), Digests()
     with atomic_path(out_path) as partial:
         size = recording.width, recording.height
-        writer = FaeryWriter(partial, suffix[1:], *size, recording.t_origin)
+        writer = FaeryWriter(partial, kind, *size, recording.t_origin)
         _write(bars("writing", recording.chunks()), writer, source)
         for events in bars("checking", writer.read_back()):
             found.update(events)
@@ -179,10 +184,10 @@ def _joined(first: EventStream, others: Iterator[EventStream]) -> Iterator[Event
 
 
 class _Bars:
-    """Bars on stderr, counting the recording's events."""
+    """Bars on stderr, counting the recording's events; ``check`` is called after each block."""
 
-    def __init__(self, recording: Recording, shown: bool) -> None:
-        self._recording, self._shown = recording, shown
+    def __init__(self, recording: Recording, shown: bool, check: Callable[[], None]) -> None:
+        self._recording, self._shown, self._check = recording, shown, check
 
     def __call__(
         self, what: str, blocks: Iterable[EventStream], before: int = 0
@@ -199,3 +204,4 @@ class _Bars:
             for events in blocks:
                 yield events
                 bar.update(len(events))
+                self._check()

@@ -1,7 +1,9 @@
 """Conversion: what is written is what was read, whatever the container and the interruptions."""
 
 import hashlib
+import resource
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +96,39 @@ def test_an_interrupted_conversion_goes_on(tmp_path: Path) -> None:
         for name in ("ms_to_idx", "t_offset", *(f"events/{n}" for n in "xytp")):
             np.testing.assert_array_equal(one[name], other[name])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.h5", "whole.h5"]
+
+
+def test_ctrl_c_inside_of_a_write_stops_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There Python may only print an interrupt; it is kept until the block is written."""
+    append = DsecWriter.append
+
+    def interrupted(writer: DsecWriter, events: EventStream) -> None:
+        if writer.num_events == 1000:
+            signal.raise_signal(signal.SIGINT)
+        append(writer, events)
+
+    monkeypatch.setattr(DsecWriter, "append", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        convert(Source(), tmp_path / "out.h5")
+    assert signal.getsignal(signal.SIGINT) is before
+    monkeypatch.undo()
+    assert convert(Source(), tmp_path / "out.h5").resumed == 2000
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".aedat4", ".csv"])
+def test_a_limit_on_the_size_of_files_is_one_error(suffix: str, tmp_path: Path) -> None:
+    out = tmp_path / f"out{suffix}"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        with pytest.raises(InputError, match="limit on the size of files"):
+            convert(Source(), out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_conversion_goes_on(tmp_path: Path) -> None:

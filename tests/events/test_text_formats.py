@@ -71,6 +71,25 @@ def test_whole_times_need_their_unit(tmp_path: Path, unit: str, factor: int) -> 
         open_recording(path, time_unit="weeks")
 
 
+def test_times_with_decimals_are_seconds_whatever_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("20 12\n0.5 1 2 1\n0.75 3 4 0\n")
+    assert open_recording(path, time_unit="s").read().t.tolist() == [0, 250_000]
+    with pytest.raises(InputError, match="times in s"):
+        open_recording(path, time_unit="us")
+
+
+def test_lines_that_run_backward_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    lines = [f"{k / 100} 1 2 1\n" for k in range(20)]
+    path.write_text("20 12\n" + "".join(lines[::-1]))
+    with pytest.raises(InputError, match="19 of 20 step back"):
+        open_recording(path).read()
+    # A few late ones are repaired, as everywhere.
+    path.write_text("20 12\n" + "".join(lines[:5] + lines[2:3] + lines[5:]))
+    assert len(open_recording(path).read()) == 21
+
+
 def test_no_events_and_no_last_newline(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("20 12\n")

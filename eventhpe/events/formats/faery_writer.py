@@ -1,6 +1,7 @@
 """AEDAT 4, ES, DAT, EVT3 and CSV, written and read back by faery (an optional package)."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,19 @@ class FaeryWriter:
         block["on"] = events.p
         if self._kind == "es":  # rows count upward
             block["y"] = self._size[1] - 1 - block["y"]
+        with self._told():
+            self._encode(block)
+
+    def close(self) -> None:
+        """Write what is left and close the file.
+
+        Raises:
+            InputError: the place does not take it.
+        """
+        with self._told():
+            self._encoder.__exit__(None, None, None)
+
+    def _encode(self, block: NDArray[Any]) -> None:
         if self._kind == "aedat4":
             self._encoder.write(0, block)
         elif self._kind == "raw":
@@ -129,9 +143,15 @@ class FaeryWriter:
         else:
             self._encoder.write(block.astype(_DAT_FIELDS) if self._kind == "dat" else block)
 
-    def close(self) -> None:
-        """Write what is left and close the file."""
-        self._encoder.__exit__(None, None, None)
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """faery says in a RuntimeError what went wrong with the file."""
+        try:
+            yield
+        except RuntimeError as error:
+            found = f"it cannot be written ({error})"
+            remedy = "Free some room, or choose another place."
+            raise InputError(self._path, found, "a writable place", remedy) from error
 
     def read_back(self) -> Iterator[EventStream]:
         """The events of the closed file, times as `append` was given them."""

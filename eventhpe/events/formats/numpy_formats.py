@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from eventhpe.errors import InputError
 from eventhpe.events.formats.numpy_arrays import StoredArray, array_of_file, arrays_of_archive
-from eventhpe.events.formats.time_units import choose_unit, to_us
+from eventhpe.events.formats.time_units import check_order, choose_unit, to_us
 from eventhpe.events.recording import RawChunk, Recording, choose_geometry
 
 EVIMO_TIMES = "dataset_events_t.npy"
@@ -38,7 +38,6 @@ _IN_MICROSECONDS = (
     {"x": "<u2", "y": "<u2", "p": "<i2", "t": "<i8"},
     {"t": "<u8", "x": "<u2", "y": "<u2", "on": "|b1"},
 )
-_STEPS_BACK = 0.25  # of the first block: times step back seldom, any other column half the time
 _EVIMO_CAMERAS = {
     "samsung": True,
     "samsung_mono": True,
@@ -193,10 +192,7 @@ class _NumpyRecording(Recording):
         if first is None:
             return
         t = first[2]
-        back = np.count_nonzero(t[1:] < t[:-1])
-        if back > _STEPS_BACK * len(t):
-            found = f"times of which {back:,} of {len(t):,} step back"
-            raise InputError(path, found, LAYOUTS, "Check the order of the columns.")
+        check_order(path, t, LAYOUTS)
         self._origin = t[0]
         self.t_origin = int(to_us(path, t[:1], 0, unit)[0])
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventhpe.errors import InputError
-from eventhpe.events.formats.time_units import choose_unit, to_us
+from eventhpe.events.formats.time_units import check_order, choose_unit, to_us
 from eventhpe.events.recording import RawChunk, Recording, choose_geometry
 
 CELEX_SIZE = (1280, 800)
@@ -85,7 +85,7 @@ def _open_text(
     if event is not None:
         decimal = any(mark in event[1] for mark in b".eE")
         times = f"times such as {event[1].decode()}"
-        unit = choose_unit(path, "s" if decimal and time_unit is None else None, time_unit, times)
+        unit = choose_unit(path, "s" if decimal else None, time_unit, times)
     geometry = choose_geometry(path, stated, asked)
     origin = float(event[1]) if event else 0.0
     return _TextRecording(path, format, geometry, opener, bool(size), origin, unit)
@@ -114,6 +114,7 @@ class _TextRecording(Recording):
                 file.readline(1 << 12)
             for lines in _whole_lines(self.path, file):
                 table = _numbers(self.path, lines, None, 4, "t x y p")
+                check_order(self.path, table[:, 0], "lines of t x y p in the order of time")
                 t = to_us(self.path, table[:, 0], self._origin, self._unit)
                 yield RawChunk(table[:, 1], table[:, 2], t, table[:, 3])
 

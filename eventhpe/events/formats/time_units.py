@@ -12,6 +12,8 @@ from eventhpe.events.recording import seconds_to_us
 UNITS = ("s", "ms", "us", "ns")
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
+_STEPS_BACK = 0.25
+
 
 def choose_unit(path: Path, stated: str | None, asked: str | None, what: str) -> str:
     """The unit of a file's times: its layout's, else the one asked for.
@@ -35,6 +37,19 @@ def choose_unit(path: Path, stated: str | None, asked: str | None, what: str) ->
         expected, remedy = "a layout that says it", "Say it with --time-unit s, ms, us or ns."
         raise InputError(path, f"{what} without their unit", expected, remedy)
     return unit
+
+
+def check_order(path: Path, t: NDArray[Any], expected: str) -> None:
+    """Refuse a block of times (N,) that is some other column.
+
+    Raises:
+        InputError: more than a quarter of them step back; times do so seldom, any other column half
+            the time.
+    """
+    back = np.count_nonzero(t[1:] < t[:-1])
+    if back > _STEPS_BACK * len(t):
+        found = f"times of which {back:,} of {len(t):,} step back"
+        raise InputError(path, found, expected, "Check the order of the columns, and of the lines.")
 
 
 def to_us(path: Path, t: NDArray[Any], origin: Any, unit: str) -> NDArray[np.int64]:
