@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -85,8 +86,10 @@ def convert(recording: Recording, out_path: str | Path, *, progress: bool = Fals
     if suffix not in SUFFIXES:
         expected, remedy = f"one of {', '.join(SUFFIXES)}", "Choose one of these."
         raise InputError(out_path, f"the suffix {suffix!r}", expected, remedy)
-    with interrupts_between_blocks() as check:
-        bars = _Bars(recording, progress, check)
+    with (
+        interrupts_between_blocks() as check,
+        closing(_Bars(recording, progress, check)) as bars,
+    ):
         if suffix in DSEC_SUFFIXES:
             return _to_dsec(recording, out_path, bars)
         return _through_faery(recording, out_path, suffix[1:], bars)
@@ -188,6 +191,7 @@ class _Bars:
 
     def __init__(self, recording: Recording, shown: bool, check: Callable[[], None]) -> None:
         self._recording, self._shown, self._check = recording, shown, check
+        self._bar: tqdm | None = None
 
     def __call__(
         self, what: str, blocks: Iterable[EventStream], before: int = 0
@@ -200,8 +204,13 @@ class _Bars:
             unit="event",
             unit_scale=True,
             disable=not self._shown,
-        ) as bar:
+        ) as self._bar:
             for events in blocks:
                 yield events
-                bar.update(len(events))
+                self._bar.update(len(events))
                 self._check()
+
+    def close(self) -> None:
+        """End the bar of an unfinished run, before anything else is printed."""
+        if self._bar is not None:
+            self._bar.close()
