@@ -51,7 +51,7 @@ def constant_count_frames(
     """
     k_before = 1
     for stop in range(FRAME_EVENTS, len(events.t) + 1, FRAME_EVENTS):
-        k = _matlab_round((int(events.t[stop - 1]) - start) * (1 / VICON_PERIOD_US)) + 1
+        k = nearest_sample(int(events.t[stop - 1]) - start) + 1
         if k > len(markers):
             return
         counts = np.bincount(
@@ -59,17 +59,21 @@ def constant_count_frames(
         )
         cameras = counts.astype(np.float64).reshape(HEIGHT, len(CHANNELS), WIDTH)
         frame = np.stack([normalised(cameras[:, c]) for c in CHANNELS], axis=-1)
-        yield frame.astype(np.float64), _mean_of_seen(markers[k_before - 1 : k]).T
+        yield frame.astype(np.float64), mean_of_seen(markers[k_before - 1 : k]).T
         k_before = k
 
 
-def _matlab_round(value: float) -> int:
-    """To the nearest whole number, halves away from 0; as a uint32, so nothing is below 0."""
+def nearest_sample(t_us: int) -> int:
+    """Vicon's sample at a time from the start mark, counted from 0.
+
+    Halves go away from 0, as MATLAB rounds; it is a uint32 there, so nothing is below 0.
+    """
+    value = t_us * (1 / VICON_PERIOD_US)
     whole = math.floor(value)
     return max(0, whole + int(value - whole >= 0.5))
 
 
-def _mean_of_seen(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_of_seen(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """NumPy's nanmean over the first axis, without its warning where nothing is seen."""
     seen = ~np.isnan(samples)
     total = np.where(seen, samples, 0.0).sum(axis=0)

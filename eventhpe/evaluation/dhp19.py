@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.constant_count import EVENTS_A_CAMERA
 from datasets.dhp19 import Fit, Markers, skewless_camera
-from datasets.dhp19_layout import CHANNELS, HEIGHT, VICON_PERIOD_US
+from datasets.dhp19_frames import FRAME_EVENTS, mean_of_seen, nearest_sample
+from datasets.dhp19_layout import HEIGHT, VICON_PERIOD_US
 from eventhpe.body import Body
 from eventhpe.body.joints import DHP19_NAMES, DHP19_TO_SMPL
 from eventhpe.camera import DHP19_MATRICES
@@ -25,7 +25,6 @@ from eventhpe.simulation.motion.retargeting import world_rotations
 
 Float64 = NDArray[np.float64]
 
-EVENTS_A_FRAME = EVENTS_A_CAMERA * len(CHANNELS)
 HIPS = (DHP19_NAMES.index("hipR"), DHP19_NAMES.index("hipL"))
 LAST_COLUMN, LAST_ROW = 344, 260  # labels beyond do not count
 
@@ -49,7 +48,7 @@ class Moments:
 
 
 def frame_moments(
-    recordings: Sequence[Path], markers: Markers, events_a_frame: int = EVENTS_A_FRAME
+    recordings: Sequence[Path], markers: Markers, events_a_frame: int = FRAME_EVENTS
 ) -> Moments:
     """The labels of the reference's frames of constant event count.
 
@@ -70,16 +69,12 @@ def frame_moments(
         or [np.empty(0, np.int64)]
     )
     ends = np.sort(t)[events_a_frame - 1 :: events_a_frame]
-    nearest = (ends + VICON_PERIOD_US // 2) // VICON_PERIOD_US
+    nearest = np.array([nearest_sample(int(end)) for end in ends], np.int64)
     nearest = nearest[: np.searchsorted(nearest, len(markers.mm))]
     before = np.concatenate([[0], nearest])[: len(nearest)]
     labels = np.full((len(nearest), *markers.mm.shape[1:]), np.nan)
     for frame, (first, last) in enumerate(zip(before, nearest, strict=True)):
-        samples = markers.mm[first : last + 1]
-        seen = ~np.isnan(samples)
-        total = np.where(seen, samples, 0.0).sum(axis=0)
-        count = seen.sum(axis=0)
-        np.divide(total, count, out=labels[frame], where=count > 0)
+        labels[frame] = mean_of_seen(markers.mm[first : last + 1])
     return Moments((before + nearest) / 2 * VICON_PERIOD_US, labels)
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from datasets.dhp19 import CameraRecording, Fit, Markers, skewless_camera
+from datasets.dhp19_frames import FRAME_EVENTS
 from datasets.dhp19_layout import CHANNELS
 from datasets.folders import recording_paths
 from eventhpe.body import Body
 from eventhpe.errors import InputError
 from eventhpe.evaluation.dhp19 import (
-    EVENTS_A_FRAME,
     Moments,
     WorldMotion,
     distances,
@@ -103,7 +103,7 @@ def evaluate_dhp19(
     folder: Path,
     predict: Predict,
     body: Body,
-    events_a_frame: int = EVENTS_A_FRAME,
+    events_a_frame: int = FRAME_EVENTS,
     progress: bool = True,
 ) -> Scores:
     """Score methods, and the floors beside them, on a part of a split.
