@@ -2,16 +2,17 @@
 
 The file is a compressed .npz without pickle: one array per field, strings as unicode arrays, the
 weights' hashes as JSON, and ``schema``. A newer schema is refused, never guessed at. Schema 1 had
-no ``distortion_model``: all its lenses were ``radtan``.
+no ``distortion_model``: all its lenses were ``radtan``. Schema 2 knew nothing of gravity.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ from eventhpe.camera import Camera
 from eventhpe.errors import InputError
 from eventhpe.files import atomic_path
 
-SCHEMA = 2
+SCHEMA = 3
 STATE_NAMES = ("absent", "held", "tracked")
 ABSENT, HELD, TRACKED = range(len(STATE_NAMES))
+
+CAMERA_UP = "camera frame"  # where nothing tells of gravity: the image's upward direction stands in
 
 _POSED_AT_ONCE = 32
 
@@ -41,6 +44,7 @@ _ARRAYS: dict[str, tuple[type, tuple[int | None, ...]]] = {
     "transl": (np.float32, (None, 3)),
     "K": (np.float64, (3, 3)),
     "distortion": (np.float64, (-1,)),
+    "up": (np.float64, (3,)),
     "region": (np.float32, (None, 4)),
     "confidence": (np.float32, (None,)),
     "state": (np.uint8, (None,)),
@@ -71,6 +75,10 @@ class MotionSequence:
         window_us, step_us: length of an event window, and time from one to the next.
         weights: network name -> sha256 of its weights.
         command: the command line that made this.
+        up: (3,) float64 unit vector against gravity, camera frame.
+        floor_m: the floor's height above the camera along ``up``, metres (below 0 as a rule): its
+            points x have x . up = floor_m. NaN where nothing is known of it.
+        up_source: what ``up`` was taken from, in words; `CAMERA_UP` where nothing told of it.
 
     Raises:
         ValueError: a field of another shape, not finite, or outside its range.
@@ -96,6 +104,9 @@ class MotionSequence:
     weights: dict[str, str]
     command: str
     distortion_model: str = "radtan"
+    up: NDArray[np.float64] = field(default_factory=lambda: np.array([0.0, -1.0, 0.0]))
+    floor_m: float = math.nan
+    up_source: str = CAMERA_UP
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.t_us).size
@@ -117,6 +128,10 @@ class MotionSequence:
                 raise ValueError(f"{name} is {getattr(self, name)}, not above 0")
         if not (self.K[0, 0] > 0 and self.K[1, 1] > 0):
             raise ValueError(f"K has focal lengths {self.K[0, 0]:g} and {self.K[1, 1]:g}")
+        if abs(np.linalg.norm(self.up) - 1) > 1e-6:
+            raise ValueError(f"up has length {np.linalg.norm(self.up):g}, not 1")
+        if math.isinf(self.floor_m):
+            raise ValueError("floor_m is infinite")
         _ = self.camera  # refuses a lens that is none
         if (np.diff(self.t_us) <= 0).any():
             raise ValueError("t_us does not increase")
@@ -150,6 +165,80 @@ class MotionSequence:
             roma.rotvec_to_rotmat(torch.from_numpy(self.global_orient)),
             roma.rotvec_to_rotmat(joints),
         )
+
+    def at(self, t_us: NDArray[np.integer]) -> MotionSequence:
+        """The motion at other moments, in between by spherical and linear interpolation.
+
+        Regions and confidences are interpolated too. A pose between two steps is ``absent`` if one
+        of them is, and otherwise in the state of the nearer one.
+
+        Args:
+            t_us: (N,) microseconds from the recording's origin, strictly increasing, none before
+                the first pose or after the last.
+
+        Raises:
+            ValueError: other times, or a motion without poses.
+        """
+        wanted = np.asarray(t_us, dtype=np.int64)
+        if not len(self):
+            raise ValueError("a motion without poses has no moments")
+        if len(wanted) and (wanted.min() < self.t_us[0] or wanted.max() > self.t_us[-1]):
+            raise ValueError(f"{wanted.min()}..{wanted.max()} us leave the motion's times")
+        after = np.searchsorted(self.t_us, wanted).clip(1 if len(self) > 1 else 0)
+        before = np.where(self.t_us[after] == wanted, after, after - 1)
+        span = np.maximum(self.t_us[after] - self.t_us[before], 1)
+        share = ((wanted - self.t_us[before]) / span)[:, None].astype(np.float32)
+        nearer = np.where(share[:, 0] < 0.5, before, after)
+        gone = (self.state[before] == ABSENT) | (self.state[after] == ABSENT)
+
+        def between(values: NDArray[Any]) -> NDArray[Any]:
+            rows = values.reshape(len(values), -1)
+            mixed = rows[before] + share * (rows[after] - rows[before])
+            return mixed.reshape(-1, *values.shape[1:])
+
+        def turned(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+            joints = torch.from_numpy(vectors).reshape(len(vectors), -1, 3)
+            first, second = (roma.rotvec_to_rotmat(joints[rows]) for rows in (before, after))
+            step = roma.rotmat_to_rotvec(first.mT @ second) * torch.from_numpy(share)[..., None]
+            mixed = roma.rotmat_to_rotvec(first @ roma.rotvec_to_rotmat(step))
+            return mixed.flatten(1).numpy()
+
+        return replace(
+            self,
+            t_us=wanted,
+            global_orient=turned(self.global_orient),
+            body_pose=turned(self.body_pose),
+            transl=between(self.transl),
+            region=between(self.region),
+            confidence=between(self.confidence),
+            state=np.where(gone, ABSENT, self.state[nearer]),
+        )
+
+    def resample(self, rate_hz: float) -> MotionSequence:
+        """The motion at ``rate_hz`` poses a second from its first moment on, see `at`.
+
+        Raises:
+            ValueError: a rate that is not above 0 or above one pose a microsecond, or no poses.
+        """
+        if not 0 < rate_hz <= 1e6:
+            raise ValueError(f"rate is {rate_hz:g} Hz, not above 0 and up to 1e6")
+        if not len(self):
+            raise ValueError("a motion without poses has no moments")
+        step = 1e6 / rate_hz
+        count = int((self.t_us[-1] - self.t_us[0]) / step) + 1
+        moments = self.t_us[0] + np.round(np.arange(count) * step).astype(np.int64)
+        return replace(self.at(moments), step_us=max(1, round(step)))
+
+    def slice(self, start_us: int | None = None, stop_us: int | None = None) -> MotionSequence:
+        """The poses of start_us <= t < stop_us; None leaves that end open."""
+        first = 0 if start_us is None else int(np.searchsorted(self.t_us, start_us))
+        last = len(self) if stop_us is None else int(np.searchsorted(self.t_us, stop_us))
+        cut = {
+            name: getattr(self, name)[first:last]
+            for name, (_, pattern) in _ARRAYS.items()
+            if pattern[0] is None
+        }
+        return replace(self, **cut)
 
     def on_body(self, source: Body, target: Body) -> MotionSequence:
         """The same motion on another body; see `eventhpe.body.retarget`.
@@ -233,8 +322,11 @@ class MotionSequence:
         if not 1 <= schema <= SCHEMA:
             update = "Update eventhpe to read this file." if schema > SCHEMA else remedy
             raise InputError(path, f"schema {schema}", f"schema 1 to {SCHEMA}", update)
-        if schema == 1:
+        if schema < 2:
             content["distortion_model"] = np.array("radtan")
+        if schema < 3:
+            content["up"], content["floor_m"] = np.array([0.0, -1.0, 0.0]), np.array(math.nan)
+            content["up_source"] = np.array(CAMERA_UP)
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in content]
         if missing:
@@ -265,11 +357,15 @@ def _value(name: str, array: NDArray[Any]) -> Any:
         if array.dtype.kind not in "fiu":
             raise ValueError(f"{name} holds {array.dtype}, not numbers")
         return array
-    kind = "iu" if name in ("width", "height", "window_us", "step_us") else "U"
+    kind = "U"
+    if name in ("width", "height", "window_us", "step_us"):
+        kind = "iu"
+    elif name == "floor_m":
+        kind = "f"
     if array.shape != () or array.dtype.kind not in kind:
         raise ValueError(f"{name} is {array.dtype} {array.shape}")
-    if kind == "iu":
-        return int(array)
+    if kind != "U":
+        return array.item()
     text = str(array)
     if name != "weights":
         return text

@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
+from scipy.spatial.transform import Rotation, Slerp
 
 from eventhpe.errors import InputError
-from eventhpe.sequence import ABSENT, HELD, SCHEMA, STATE_NAMES, TRACKED, MotionSequence
+from eventhpe.sequence import (
+    ABSENT,
+    CAMERA_UP,
+    HELD,
+    SCHEMA,
+    STATE_NAMES,
+    TRACKED,
+    MotionSequence,
+)
 
 T = 5
 
@@ -69,6 +77,8 @@ def test_a_saved_sequence_comes_back(tmp_path: Path, frames: int) -> None:
         if isinstance(mine, np.ndarray):
             assert read.dtype == mine.dtype
             np.testing.assert_array_equal(read, mine)
+        elif mine != mine:  # NaN
+            assert read != read
         else:
             assert read == mine
     assert [p.name for p in tmp_path.iterdir()] == ["motion"]
@@ -158,6 +168,72 @@ def test_files_of_schema_1_are_read_as_radtan(saved: Path) -> None:
     rewrite(saved, distortion_model=None, schema=SCHEMA)
     with pytest.raises(InputError, match="no field distortion_model"):
         MotionSequence.load(saved)
+
+
+def test_files_of_schema_2_know_nothing_of_gravity(saved: Path) -> None:
+    rewrite(saved, schema=2, up=None, floor_m=None, up_source=None)
+    again = MotionSequence.load(saved)
+    np.testing.assert_array_equal(again.up, [0, -1, 0])
+    assert np.isnan(again.floor_m)
+    assert again.up_source == CAMERA_UP
+
+
+def test_gravity_is_kept_and_checked(saved: Path) -> None:
+    up = np.array([0.0, -0.8, 0.6])
+    MotionSequence(**content(), up=up, floor_m=-1.25, up_source="pitch and roll").save(saved)
+    again = MotionSequence.load(saved)
+    np.testing.assert_array_equal(again.up, up)
+    assert (again.floor_m, again.up_source) == (-1.25, "pitch and roll")
+    rewrite(saved, up=np.array([0.0, -2.0, 0.0]))
+    with pytest.raises(InputError, match="up has length 2"):
+        MotionSequence.load(saved)
+
+
+def test_poses_between_steps_lie_on_the_shortest_turn() -> None:
+    motion = MotionSequence(**content() | {"state": np.full(T, TRACKED)})
+    wanted = np.array([50_000, 62_500, 100_000, 240_000, 250_000])
+    got = motion.at(wanted)
+    joints = np.concatenate([motion.global_orient, motion.body_pose], axis=1).reshape(T, 24, 3)
+    mine = np.concatenate([got.global_orient, got.body_pose], axis=1).reshape(-1, 24, 3)
+    for joint in range(24):
+        oracle = Slerp(motion.t_us, Rotation.from_rotvec(joints[:, joint]))(wanted)
+        difference = oracle.inv() * Rotation.from_rotvec(mine[:, joint])
+        assert difference.magnitude().max() < 1e-5
+    for name in ("transl", "region"):
+        values = getattr(motion, name)
+        oracle = [np.interp(wanted, motion.t_us, column) for column in values.T]
+        np.testing.assert_allclose(getattr(got, name), np.stack(oracle, 1), rtol=1e-5, atol=1e-5)
+    for t_us in ([49_999], [250_001], [60_000, 60_000]):
+        with pytest.raises(ValueError, match=r"times|increase"):
+            motion.at(np.array(t_us))
+
+
+def test_a_pose_beside_an_absent_step_is_absent() -> None:
+    motion = MotionSequence(**content(3) | {"state": np.array([TRACKED, HELD, ABSENT])})
+    got = motion.at(np.array([50_000, 70_000, 80_000, 100_000, 101_000, 150_000]))
+    assert got.state.tolist() == [TRACKED, TRACKED, HELD, HELD, ABSENT, ABSENT]
+
+
+def test_resampling_gives_the_rate_and_the_poses_that_were_there() -> None:
+    motion = MotionSequence(**content())
+    doubled = motion.resample(40)
+    assert doubled.t_us.tolist() == list(range(50_000, 250_001, 25_000))
+    assert doubled.step_us == 25_000
+    np.testing.assert_allclose(doubled.transl[::2], motion.transl, atol=1e-6)
+    for rate in (0, -1, 2e6):
+        with pytest.raises(ValueError, match="rate"):
+            motion.resample(rate)
+    with pytest.raises(ValueError, match="no moments"):
+        MotionSequence(**content(0)).resample(20)
+
+
+def test_a_slice_is_half_open() -> None:
+    motion = MotionSequence(**content())
+    part = motion.slice(100_000, 200_000)
+    assert part.t_us.tolist() == [100_000, 150_000]
+    np.testing.assert_array_equal(part.body_pose, motion.body_pose[1:3])
+    assert len(motion.slice()) == T
+    assert len(motion.slice(250_001)) == 0
 
 
 def test_the_cameras_lens_is_kept(saved: Path) -> None:
