@@ -54,8 +54,19 @@ def atomic_path(path: str | Path, *, resumable: bool = False) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def ensure_writable(path: str | Path) -> None:
-    """Raise at once what `atomic_path` would raise for ``path`` after hours of work."""
+def ensure_writable(path: str | Path, *, replace: bool = True) -> None:
+    """Raise at once what `atomic_path` would raise for ``path`` after hours of work.
+
+    Args:
+        replace: whether a file that stands there may be replaced.
+
+    Raises:
+        InputError: as `atomic_path`, or there is such a file and it may not be replaced.
+    """
+    if not replace and Path(path).exists():
+        raise InputError(
+            path, "a file of that name", "a new name", "Choose another, or add --force."
+        )
     _begin(Path(path)).unlink()
 
 

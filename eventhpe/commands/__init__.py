@@ -1,0 +1,1 @@
+"""The sub-commands of ``eventhpe``: their flags, and what they call."""
