@@ -3,6 +3,8 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from eventhpe import gravity
 from eventhpe.body import load_body
 from eventhpe.camera import Camera
 from eventhpe.errors import InputError
-from eventhpe.evaluation.gravity import true_view
+from eventhpe.evaluation import gravity as evaluation
+from eventhpe.evaluation.gravity import evaluate_gravity, gravity_table, true_view
 from eventhpe.events.inertia import Inertia
+from eventhpe.events.recipe import InputRecipe
 from eventhpe.gravity import Up, angles_of_up, measured_up, settle, up_of_angles, up_of_motion
 from eventhpe.inference import infer
 from eventhpe.refinement import refine
@@ -54,9 +58,13 @@ def still(
 
 @pytest.fixture(scope="module")
 def walk(simulated_recording: Path) -> tuple[MotionSequence, SimulatedTruth]:
-    """The true motion of the simulated walk, ten poses a second."""
-    truth, body = SimulatedTruth.load(simulated_recording), load_body()
-    t_us = np.arange(100_000, 2_000_000, 50_000)
+    """The true motion of the simulated walk."""
+    truth = SimulatedTruth.load(simulated_recording)
+    return true_motion(truth), truth
+
+
+def true_motion(truth: SimulatedTruth) -> MotionSequence:
+    body, t_us = load_body(), np.arange(100_000, 2_000_000, 50_000)
     pose = truth.at(t_us)
     given = replace(motion(len(t_us)), t_us=t_us, step_us=50_000, state=np.full(len(t_us), TRACKED))
     vectors = roma.rotmat_to_rotvec(torch.from_numpy(pose.rotations)).numpy()
@@ -68,7 +76,7 @@ def walk(simulated_recording: Path) -> tuple[MotionSequence, SimulatedTruth]:
         transl=pose.transl,
         body_id=body.body_id,
         body_sha256=body.sha256,
-    ), truth
+    )
 
 
 def turned(sequence: MotionSequence, R: NDArray[np.float64]) -> MotionSequence:
@@ -330,6 +338,32 @@ def test_the_command_says_and_keeps_it(
     np.testing.assert_allclose(
         MotionSequence.load(tmp_path / "motion.npz").up, up_of_angles(-10, 0), atol=1e-12
     )
+
+
+def test_the_evaluation_measures_by_how_much_a_motion_is_turned(
+    simulated_recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = turned(true_motion(SimulatedTruth.load(simulated_recording)), about_x(np.radians(12)))
+    monkeypatch.setattr(evaluation, "take_steps", lambda *_: None)
+    monkeypatch.setattr(evaluation, "motion_of_takes", lambda *_: made)
+    entrant: Any = SimpleNamespace(
+        takes=lambda *_, workers: [None], networks=SimpleNamespace(recipe=InputRecipe())
+    )
+    folder = simulated_recording.parent
+    (row,) = evaluate_gravity(folder, entrant, load_body(), progress=False)
+    view = true_view(SimulatedTruth.load(simulated_recording))
+    assert row.image_deg == pytest.approx(degrees(np.array([0, -1.0, 0]), view.R @ [0, 1, 0]))
+    assert row.true_motion_deg < 2
+    assert row.motion_deg == pytest.approx(12, abs=2)
+    assert len(row.contact_mm) > 20
+    assert np.median(row.contact_mm) < 10
+    table = gravity_table([row, replace(row, name="other", motion_deg=row.motion_deg + 2)])
+    assert f"largest{row.image_deg:27.1f}" in table
+    assert f"{row.motion_deg + 1:.1f}\nmedian" in table
+    nobody = replace(made, state=np.zeros(len(made), np.uint8))
+    monkeypatch.setattr(evaluation, "motion_of_takes", lambda *_: nobody)
+    with pytest.raises(InputError, match="nobody tracked"):
+        evaluate_gravity(folder, entrant, load_body(), progress=False)
 
 
 @pytest.mark.parametrize("change", [{"seed": 8}, {"framing": "knees_up"}])

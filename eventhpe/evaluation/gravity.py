@@ -61,7 +61,7 @@ def evaluate_gravity(
 
     Raises:
         InputError: the folder holds no recordings, or one without truth for this body, or one
-            whose camera cannot be made again.
+            whose camera cannot be made again, or nobody is tracked in any.
     """
     found = []
     takes = entrant.takes(folder, STEP_US, workers=workers)
@@ -73,6 +73,9 @@ def evaluate_gravity(
         motion = refine(motion_of_takes(steps, networks, recording, body, STEP_US), body)
         if ((motion.state == TRACKED) & recording.truth.at(motion.t_us).present).any():
             found.append(_errors(motion, recording.truth, body))
+    if not found:
+        expected, remedy = "recordings with somebody to track", "Choose another set or network."
+        raise InputError(folder, "nobody tracked", expected, remedy)
     return found
 
 
