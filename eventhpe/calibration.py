@@ -147,7 +147,7 @@ def _imu_rotation(path: str | Path, rows: Any) -> NDArray[np.float64]:
     """The rotation in Kalibr's T_cam_imu, which takes points of the IMU's frame to the camera's."""
     matrix = np.array(rows, dtype=np.float64)
     if matrix.shape != (4, 4) or not _is_rotation(matrix[:3, :3]):
-        raise InputError(path, "a T_cam_imu that moves no body", "[R t; 0 0 0 1]", _REMEDY)
+        raise InputError(path, "a T_cam_imu that is no motion", "[R t; 0 0 0 1]", _REMEDY)
     return matrix[:3, :3]
 
 

@@ -41,9 +41,7 @@ NO_T_CAM_IMU = (
     "the recording's IMU is not used: give a Kalibr camchain with T_cam_imu as --camera, which "
     "says how the IMU is turned to the camera"
 )
-NO_GRAVITY = (
-    "the recording's IMU is not used: the median of what it measures is {:.2f} m/s^2, not 1 g"
-)
+NO_GRAVITY = "the recording's IMU is not used: the median of its force is {:.2f} m/s^2, not 1 g"
 
 LEAST_S = 1.0  # of tracked steps that `up_of_motion` asks for
 MOST_STEPS = 4000  # of which it is made; of a longer motion as many, evenly spread
