@@ -25,8 +25,10 @@ from eventhpe.errors import InputError
 
 if TYPE_CHECKING:
     from eventhpe.body import Body
+    from eventhpe.camera import Camera
     from eventhpe.estimator import Networks
     from eventhpe.events.recording import Recording
+    from eventhpe.gravity import Up
     from eventhpe.optimisation import Optimisation
     from eventhpe.sequence import MotionSequence
 
@@ -65,6 +67,13 @@ def _infer_options(parser: argparse.ArgumentParser) -> None:
     backend_option(parser)
     parser.add_argument("--height", type=finite, metavar="METRES", help="the person's height")
     parser.add_argument("--start", type=Path, metavar="POSE.npz", help="pose to begin from")
+    for flag, meaning in (
+        ("--pitch", "the camera looks up by so much (below 0: down); default with --roll: 0"),
+        ("--roll", "it is turned clockwise, seen from behind; default with --pitch: 0"),
+    ):
+        parser.add_argument(
+            flag, type=finite, metavar="DEG", help=f"{meaning}; of the picture after --rotate"
+        )
     parser.add_argument(
         "--refine",
         nargs="?",
@@ -102,11 +111,12 @@ def _infer(options: argparse.Namespace) -> int:
     networks = load_networks(
         options.flownet or FLOWNET, options.shapenet or SHAPENET, device_of(options.device)
     )
+    camera = camera_of(options, recording.width, recording.height)
     result = infer(
         recording,
         networks,
         body,
-        camera_of(options, recording.width, recording.height),
+        camera,
         step_us=round(options.step_ms * 1000),
         start_us=microseconds(options.start_s),
         stop_us=microseconds(options.stop_s),
@@ -114,6 +124,7 @@ def _infer(options: argparse.Namespace) -> int:
         orient=orient_of(options),
         height_m=options.height,
         start=start,
+        up=_given_up(options, camera),
         command=options.command_line,
         replay=Replay(recording) if options.replay else None,
     )
@@ -142,6 +153,27 @@ def _infer(options: argparse.Namespace) -> int:
     print(f"overlay: {video} (meshes drawn by {backend})")
     print(f"contact sheet: {sheet}")
     return 0
+
+
+def _given_up(options: argparse.Namespace, camera: "Camera") -> "Up | None":
+    """Up by ``--pitch`` and ``--roll``; None where neither is given."""
+    from eventhpe.gravity import ANGLES_UP, Up, up_of_angles
+
+    angles = (options.pitch, options.roll)
+    if angles == (None, None):
+        return None
+    for flag, angle, most in (("--pitch", options.pitch, 90), ("--roll", options.roll, 180)):
+        if angle is None:
+            continue
+        if not abs(angle) <= most:
+            expected = f"{-most} to {most} degrees"
+            raise InputError(flag, f"{angle:g}", expected, "Give the angle of the turned picture.")
+        if camera.world_up is not None:
+            found = f"{flag} {angle:g}, and {options.camera} says where up is"
+            remedy = "Leave the flags out, or `up` in the camera file."
+            raise InputError(flag, found, "one of the two", remedy)
+    pitch, roll = (angle or 0.0 for angle in angles)
+    return Up(up_of_angles(pitch, roll), ANGLES_UP)
 
 
 def _optimise(
@@ -217,6 +249,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _report(motion: "MotionSequence", path: Path) -> None:
+    from eventhpe.gravity import said
     from eventhpe.sequence import STATE_NAMES, TRACKED
 
     counts = [int((motion.state == k).sum()) for k in range(len(STATE_NAMES))]
@@ -224,3 +257,4 @@ def _report(motion: "MotionSequence", path: Path) -> None:
     print(f"motion: {path}: {len(motion)} steps of {motion.step_us / 1000:g} ms ({states})")
     if counts[TRACKED] == 0:
         print("no person found")
+    print(f"gravity: {said(motion)}")
