@@ -21,6 +21,7 @@ ARRAYS: dict[str, tuple[type, tuple[int | None, ...]]] = {
     "K": (np.float64, (3, 3)),
     "distortion": (np.float64, (-1,)),
     "up": (np.float64, (3,)),
+    "turned": (np.int64, (3,)),
     "region": (np.float32, (None, 4)),
     "confidence": (np.float32, (None,)),
     "state": (np.uint8, (None,)),
