@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,28 +12,30 @@ from eventhpe.commands.options import (
     backend_option,
     body_option,
     camera_of,
-    device_of,
     finite,
     microseconds,
+    note_on_camera,
     open_source,
     orient_of,
     recording_options,
     seed,
-    turned_of,
     view_options,
 )
 from eventhpe.errors import InputError
 
 if TYPE_CHECKING:
-    from eventhpe.body import Body
-    from eventhpe.estimator import Networks
-    from eventhpe.events.recording import Recording
+    from eventhpe.api import Estimate
     from eventhpe.optimisation import Optimisation
     from eventhpe.sequence import MotionSequence
 
 RESULTS = ("motion.npz", "overlay.mp4", "contact_sheet.png")
 REFINEMENTS = ("off", "smooth", "optimise")
 REFINE_BY_DEFAULT = "smooth"
+# Flags that go to `eventhpe.api.estimate` under their own names.
+ESTIMATED_BY = (
+    "camera", "camera_name", "fov", "roi", "rotate", "flip_x", "flip_y", "step_ms", "start_s",
+    "stop_s", "height", "body", "start", "refine", "flownet", "shapenet", "device", "replay",
+)  # fmt: skip
 
 
 def add(commands: Commands) -> None:
@@ -85,51 +86,26 @@ def _infer_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _infer(options: argparse.Namespace) -> int:
-    import numpy as np
-
-    from eventhpe.body import load_body
-    from eventhpe.estimator import load_networks
-    from eventhpe.events.replay import Replay
+    from eventhpe.api import estimate
     from eventhpe.files import ensure_writable
-    from eventhpe.inference import infer
-    from eventhpe.refinement import refine
     from eventhpe.rendering import contact_sheet, render_overlay
-    from eventhpe.sequence import MotionSequence
-    from eventhpe.weights import FLOWNET, SHAPENET
 
     recording = open_source(options)
     motion_path, video, sheet = (options.out / name for name in RESULTS)
     for path in (motion_path, video, sheet):
         ensure_writable(path)
-    body = load_body(options.body)
-    start = MotionSequence.load(options.start) if options.start else None
-    networks = load_networks(
-        options.flownet or FLOWNET, options.shapenet or SHAPENET, device_of(options.device)
-    )
-    result = infer(
+    note_on_camera(options)
+    made = estimate(
         recording,
-        networks,
-        body,
-        camera_of(options, recording.width, recording.height),
-        step_us=round(options.step_ms * 1000),
-        start_us=microseconds(options.start_s),
-        stop_us=microseconds(options.stop_s),
-        roi=options.roi,
-        orient=orient_of(options),
-        height_m=options.height,
-        start=start,
+        **{name: getattr(options, name) for name in ESTIMATED_BY},
         command=options.command_line,
-        replay=Replay(recording) if options.replay else None,
     )
+    result, motion, interrupted = made.result, made.motion, made.result.interrupted
     if result.latency is not None:
         print(f"replay: {result.latency}", file=sys.stderr)
-    motion = replace(result.motion, turned=np.array(turned_of(options)))
-    if options.refine != "off":
-        motion = refine(motion, body)
     motion.save(motion_path)
-    interrupted = result.interrupted
     if options.refine == "optimise" and not interrupted:
-        optimised = _optimise(options, motion, recording, networks, body)
+        optimised = _optimise(made)
         motion, interrupted = optimised.motion, optimised.interrupted
         motion.save(motion_path)
     _report(motion, motion_path)
@@ -142,32 +118,15 @@ def _infer(options: argparse.Namespace) -> int:
     if interrupted:
         print(f"stopped after {len(motion)} steps; draw them with: eventhpe render")
         return EXIT_INTERRUPTED
-    orient = orient_of(options)
-    backend = render_overlay(motion, recording, body, video, orient=orient, backend=options.backend)
-    contact_sheet(motion, recording, body, sheet, orient=orient, backend=backend)
+    backend = render_overlay(motion, recording, made.body, video, backend=options.backend)
+    contact_sheet(motion, recording, made.body, sheet, backend=backend)
     print(f"overlay: {video} (meshes drawn by {backend})")
     print(f"contact sheet: {sheet}")
     return 0
 
 
-def _optimise(
-    options: argparse.Namespace,
-    motion: "MotionSequence",
-    recording: "Recording",
-    networks: "Networks",
-    body: "Body",
-) -> "Optimisation":
-    from eventhpe.optimisation import optimise
-
-    result = optimise(
-        motion,
-        recording,
-        networks,
-        body,
-        roi=options.roi,
-        orient=orient_of(options),
-        keep_start=options.start is not None,
-    )
+def _optimise(made: "Estimate") -> "Optimisation":
+    result = made.optimised()
     if result.interrupted:
         print("optimisation stopped: the smoothed motion is kept")
     else:
@@ -191,7 +150,7 @@ def _adapt(options: argparse.Namespace) -> int:
         ensure_writable(path)
     result = adapt(
         recording,
-        load_networks(options.flownet or FLOWNET, source, device_of(options.device)),
+        load_networks(options.flownet or FLOWNET, source, options.device),
         camera_of(options, recording.width, recording.height),
         step_us=round(options.step_ms * 1000),
         start_us=microseconds(options.start_s),

@@ -59,9 +59,7 @@ def _lost(hands: np.ndarray) -> list[str]:
     largest = float(np.degrees(np.linalg.norm(hands, axis=-1)).max(initial=0.0))
     if largest < _TOLD_DEGREES:
         return []
-    return [
-        f"SMPL's two hand joints turn by up to {largest:.0f} degrees; SMPL-H has none, left out"
-    ]
+    return [f"left out: turns of SMPL's two hand joints, up to {largest:.0f} degrees"]
 
 
 def _legs(figure: Figure, betas: Tensor) -> float:

@@ -3,6 +3,8 @@
 Format: Lander, "Working with Motion Capture File Formats", Game Developer, January 1998.
 """
 
+import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,6 @@ from eventhpe.export.figure import Figure
 from eventhpe.files import atomic_path
 
 CENTIMETRES = 100.0  # a metre in the file's unit
-ORDER = "YXZ"  # of the channels: R = Ry Rx Rz, singular only where Rx is a right angle
 ROOT_ORDER = {"y": "YXZ", "z": "ZYX"}  # heading first, so that no heading is singular
 _END = 0.5  # of a leaf's own bone is the length of what ends it
 
@@ -23,13 +24,11 @@ _END = 0.5  # of a leaf's own bone is the length of what ends it
 def write_bvh(figure: Figure, path: Path) -> list[str]:
     """Write the rest pose's offsets, and a line of angles in degrees a step; lengths in cm."""
     rest = figure.body.rest_joints(figure.betas[:1])[0].double().numpy() * CENTIMETRES
-    orders = [ROOT_ORDER[figure.up], *[ORDER] * (NUM_JOINTS - 1)]
-    rotations = figure.rotations.double().numpy()
-    columns = [figure.pelvis * CENTIMETRES]
-    columns += [_angles(rotations[:, joint], order) for joint, order in enumerate(orders)]
+    orders = [ROOT_ORDER[figure.up], *map(_order, JOINT_NAMES[1:])]
+    angles = _angles(figure.rotations.double().numpy(), orders)
     # The hierarchy goes into the depth, and so does the order of the channels.
-    nested = _depth_first()
-    table = np.concatenate([columns[0], *(columns[joint + 1] for joint in nested)], axis=1)
+    turns = angles[:, _depth_first()].reshape(len(angles), -1)
+    table = np.concatenate([figure.pelvis * CENTIMETRES, turns], axis=1)
     with atomic_path(path) as partial, partial.open("w", encoding="ascii") as file:
         file.write("HIERARCHY\n" + _hierarchy(rest, orders))
         file.write(f"MOTION\nFrames: {len(table)}\nFrame Time: {1 / figure.rate_hz:.9f}\n")
@@ -37,10 +36,37 @@ def write_bvh(figure: Figure, path: Path) -> list[str]:
     return []
 
 
-def _angles(rotations: NDArray[np.float64], order: str) -> NDArray[np.float64]:
-    """(T, 3) degrees in the order of the channels, without jumps by whole turns."""
-    angles = Rotation.from_matrix(rotations).as_euler(order, degrees=True)
-    return np.unwrap(angles, axis=0, period=360.0)
+def _order(name: str) -> str:
+    """The order of a joint's rotation channels, "XZY" for R = Rx Rz Ry.
+
+    It is singular where the middle one is a right angle, so that is the axis which the joint turns
+    about least; the last one runs along the bone.
+    """
+    if name.endswith(("collar", "shoulder")):
+        return "ZYX"
+    return "YZX" if name.endswith(("elbow", "wrist", "hand")) else "XZY"
+
+
+def _angles(rotations: NDArray[np.float64], orders: list[str]) -> NDArray[np.float64]:
+    """Degrees (T, 24, 3) in the order of the channels, each step's nearest to those before.
+
+    Programs draw straight lines between them. Ra(a) Rb(b) Rc(c) is also
+    Ra(a + 180) Rb(180 - b) Rc(c + 180), and whole turns change nothing.
+    """
+    with warnings.catch_warnings():
+        # At a singular rotation scipy takes one of many right answers, and says so.
+        warnings.filterwarnings("ignore", "Gimbal lock")
+        each = [
+            Rotation.from_matrix(rotations[:, joint]).as_euler(order, degrees=True)
+            for joint, order in enumerate(orders)
+        ]
+    angles = np.stack(each, axis=1)
+    joints = np.arange(len(orders))
+    for before, step in pairwise(angles):
+        both = np.stack([step, step * [1, -1, 1] + 180])
+        both -= 360 * np.round((both - before) / 360)
+        step[:] = both[np.abs(both - before).sum(axis=2).argmin(axis=0), joints]
+    return angles
 
 
 def _depth_first() -> list[int]:

@@ -67,8 +67,8 @@ def write_skinned(figure: Figure, path: Path) -> list[str]:
     write_glb(path, document, buffer)
     mean, largest = skin.cost(figure)
     return [
-        "a skin has no pose blend shapes: the surface is "
-        f"{mean:.1f} mm off SMPL's in the mean, {largest:.1f} mm at most"
+        "a skin has no pose blend shapes: its surface is "
+        f"{mean:.1f} mm off the body's in the mean, {largest:.1f} mm at most"
     ]
 
 

@@ -1,5 +1,6 @@
 """The BVH, read by a parser of its own and by the project's reader: SMPL's joints to 1 mm."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,13 +82,59 @@ def test_its_joints_are_known_by_name_where_it_is_read_as_a_take(wild, body, tmp
     assert take.duration_s == pytest.approx(9 * 0.04, abs=0.04)
 
 
-def test_angles_do_not_jump_by_whole_turns(wild, tmp_path) -> None:
-    """The heading goes through more than a turn, 34 degrees a step."""
-    export_motion(replace(wild, body_pose=np.zeros((14, 69))), "bvh", tmp_path / "a.bvh")
-    rows = (tmp_path / "a.bvh").read_text().split("Frame Time")[1].splitlines()[1:]
-    table = np.array([[float(word) for word in row.split()] for row in rows])
-    assert np.abs(np.diff(table[:, 3:], axis=0)).max() < 60
-    assert np.ptp(table[:, 3]) > 250
+def angles(path: Path) -> NDArray[np.float64]:
+    """Rotation channels (N, 72)."""
+    rows = path.read_text().split("Frame Time")[1].splitlines()[1:]
+    return np.array([[float(word) for word in row.split()] for row in rows])[:, 3:]
+
+
+@pytest.mark.parametrize("up", ["y", "z"])
+def test_a_heading_through_more_than_a_turn_does_not_jump(wild, tmp_path, up) -> None:
+    """35 degrees a step."""
+    still = replace(wild, body_pose=np.zeros((14, 69)))
+    export_motion(still, "bvh", tmp_path / "a.bvh", up=up)
+    table = angles(tmp_path / "a.bvh")
+    assert np.abs(np.diff(table, axis=0)).max() < 60
+    assert np.ptp(table[:, 0]) > 250
+
+
+@pytest.mark.parametrize(
+    ("joint", "axis", "degrees"),
+    [
+        ("left_knee", 0, 140),
+        ("right_hip", 0, -120),
+        ("left_shoulder", 1, -130),
+        ("right_shoulder", 2, 120),
+        ("left_elbow", 1, -150),
+        ("right_elbow", 1, 150),
+        ("head", 1, 80),
+    ],
+)
+def test_limbs_bend_past_right_angles_without_jumps(
+    wild, tmp_path, joint: str, axis: int, degrees: float
+) -> None:
+    """A programme that draws straight lines between steps bends them evenly, too."""
+    pose = np.zeros((14, 23, 3))
+    pose[:, JOINT_NAMES.index(joint) - 1, axis] = np.radians(np.linspace(0, degrees, 14))
+    bent = replace(wild, body_pose=pose.reshape(14, 69), state=np.full(14, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export_motion(bent, "bvh", tmp_path / "a.bvh")
+    turns = np.abs(np.diff(angles(tmp_path / "a.bvh")[:, 3:], axis=0))
+    assert turns.max() == pytest.approx(abs(degrees) / 13, abs=0.01)
+
+
+def test_a_joint_at_its_singular_angle_is_right_and_silent(wild, body, tmp_path) -> None:
+    pose = np.zeros((14, 23, 3))
+    pose[:, JOINT_NAMES.index("left_shoulder") - 1, 1] = -np.pi / 2
+    bent = replace(wild, body_pose=pose.reshape(14, 69))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export_motion(bent, "bvh", tmp_path / "a.bvh")
+    _, names, places = play(tmp_path / "a.bvh")
+    expected = figure_of(bent, body, "y", rate_hz=None, even=True, ends=False).joints() * 100
+    order = [JOINT_NAMES.index(name) for name in names]
+    np.testing.assert_allclose(places, expected[:, order], atol=0.01)
 
 
 @pytest.mark.parametrize("rate_hz", [24.0, 30.0, 120.0])
