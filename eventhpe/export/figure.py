@@ -97,8 +97,7 @@ def figure_of(
         if len(cut) < len(motion):
             notes.append(f"left out: {len(motion) - len(cut)} steps at the ends, without a person")
         motion = cut
-    own = _even_rate(motion)
-    if rate_hz is None and even and own is None:
+    if rate_hz is None and even and not _is_even(motion):
         rate_hz = 1e6 / motion.step_us
         notes.append(f"the steps were uneven and are resampled at {rate_hz:g} Hz")
     if rate_hz is not None:
@@ -106,7 +105,7 @@ def figure_of(
     world = world_of(motion, body, up)
     orient, transl = in_world(motion, body, world)
     rotations = torch.cat([orient[:, None], motion.matrices()[1]], dim=1)
-    rate = rate_hz or own or _mean_rate(motion)
+    rate = rate_hz or _mean_rate(motion)
     return Figure(motion, body, up, world, rate, rotations, transl, tuple(notes))
 
 
@@ -132,8 +131,6 @@ def _mean_rate(motion: MotionSequence) -> float:
     return 1e6 * (len(motion) - 1) / float(motion.t_us[-1] - motion.t_us[0])
 
 
-def _even_rate(motion: MotionSequence) -> float | None:
-    """The rate of even steps, None of uneven ones."""
-    rate = _mean_rate(motion)
-    grid = motion.t_us[0] + np.arange(len(motion)) * 1e6 / rate
-    return rate if np.abs(motion.t_us - grid).max(initial=0.0) <= EVEN_US else None
+def _is_even(motion: MotionSequence) -> bool:
+    grid = motion.t_us[0] + np.arange(len(motion)) * 1e6 / _mean_rate(motion)
+    return bool(np.abs(motion.t_us - grid).max() <= EVEN_US)

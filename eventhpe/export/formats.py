@@ -115,8 +115,9 @@ def export_motion(
     if rate_hz is not None and not 1 <= rate_hz <= 1000:
         raise InputError("--rate", f"{rate_hz:g} Hz", "1 to 1000 Hz", "Give poses a second.")
     if (motion.state == ABSENT).all():
-        found = f"{len(motion)} steps without a person"
-        raise InputError("the motion", found, "one with a person", "There is nothing to export.")
+        found = f"{len(motion)} steps without a person" if len(motion) else "no steps"
+        remedy = "Choose another span, or look at the recording: nobody was found in it."
+        raise InputError("the motion", found, "a step with a person", remedy)
     _check_place(path, to, chosen, replace)
     figure = figure_of(
         motion,

@@ -1,6 +1,8 @@
 """``eventhpe export`` and `MotionSequence.to_*`: one table behind both, and words for bad input."""
 
 import argparse
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from eventhpe.commands import export
 from eventhpe.errors import InputError
 from eventhpe.export.formats import FORMATS, export_motion
 from eventhpe.sequence import ABSENT
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -116,7 +120,7 @@ def test_a_motion_of_another_body_names_both(wild, tmp_path) -> None:
 @pytest.mark.parametrize("to", FORMATS)
 def test_a_motion_with_nobody_in_it_is_refused(to, wild, tmp_path) -> None:
     for nobody in (replace(wild, state=np.full(14, ABSENT)), wild.slice(0, 1)):
-        with pytest.raises(InputError, match="without a person"):
+        with pytest.raises(InputError, match="a step with a person"):
             export_motion(nobody, to, tmp_path / out(to))
     assert not list(tmp_path.iterdir())
 
@@ -133,3 +137,17 @@ def test_a_newer_motion_file_is_refused(file, tmp_path, capsys) -> None:
     np.savez(file, **content)
     assert main(["export", str(file), "--to", "csv", "--out", str(tmp_path / "a.csv")]) == 2
     assert "Update eventhpe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/export.md"])
+def test_the_documented_commands_run(page, wild, tmp_path, monkeypatch) -> None:
+    text = (ROOT / page).read_text()
+    commands = re.findall(r"^eventhpe (export .*)$", text, re.MULTILINE)
+    assert commands
+    monkeypatch.chdir(tmp_path)
+    longer = replace(wild, t_us=wild.t_us * 5)  # from 0.3 to 2.9 s
+    longer.save("out/walk/motion.npz")
+    for typed in commands:
+        arguments = shlex.split(typed)
+        assert main([*arguments, "--force"]) == 0, typed
+        assert Path(arguments[arguments.index("--out") + 1]).is_file()
