@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from eventhpe.body import Body
 from eventhpe.body.model import BodySubset
 from eventhpe.camera import Camera
+from eventhpe.errors import InputError
 from eventhpe.events.inertia import STANDARD_GRAVITY
 from eventhpe.events.recording import Recording
 from eventhpe.sequence import CAMERA_UP, TRACKED, MotionSequence
@@ -82,6 +83,27 @@ def angles_of_up(up: Float64) -> tuple[float, float]:
     """Pitch and roll in degrees, the inverse of `up_of_angles`; a vertical axis has roll 0."""
     pitch = math.degrees(math.asin(min(max(float(up[2]), -1.0), 1.0)))
     return pitch, math.degrees(math.atan2(-up[0], -up[1])) if abs(pitch) < 90 - 1e-6 else 0.0
+
+
+def given_up(pitch_deg: float | None, roll_deg: float | None, camera: Camera) -> Up | None:
+    """Up by the angles that a user gives, see `up_of_angles`; None where both are None.
+
+    Raises:
+        InputError: an angle out of range, or the camera's file says where up is.
+    """
+    if pitch_deg is None and roll_deg is None:
+        return None
+    for flag, angle, most in (("--pitch", pitch_deg, 90), ("--roll", roll_deg, 180)):
+        if angle is None:
+            continue
+        if not abs(angle) <= most:
+            expected = f"{-most} to {most} degrees"
+            raise InputError(flag, f"{angle:g}", expected, "Give the angle of the turned picture.")
+        if camera.world_up is not None:
+            found = f"{flag} {angle:g}, and the camera file says where up is"
+            remedy = "Leave the flags out, or `up` in the camera file."
+            raise InputError(flag, found, "one of the two", remedy)
+    return Up(up_of_angles(pitch_deg or 0.0, roll_deg or 0.0), ANGLES_UP)
 
 
 def measured_up(

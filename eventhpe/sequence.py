@@ -2,19 +2,18 @@
 
 The file is a compressed .npz without pickle: one array per field, strings as unicode arrays, the
 weights' hashes as JSON, and ``schema``. A newer schema is refused, never guessed at. Schema 1 had
-no ``distortion_model``: all its lenses were ``radtan``. Schema 2 knew nothing of gravity.
+no ``distortion_model``: all its lenses were ``radtan``. Schema 2 knew nothing of gravity, nor
+whether the recording was turned.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import roma
@@ -25,7 +24,12 @@ from torch import Tensor
 from eventhpe.body import Body, retarget
 from eventhpe.camera import Camera
 from eventhpe.errors import InputError
+from eventhpe.events.stream import EventStream
 from eventhpe.files import atomic_path
+from eventhpe.motion_file import ARRAYS, field_value, read_npz
+
+if TYPE_CHECKING:
+    from eventhpe.export.formats import Exported, ExportOptions
 
 SCHEMA = 3
 STATE_NAMES = ("absent", "held", "tracked")
@@ -34,21 +38,6 @@ ABSENT, HELD, TRACKED = range(len(STATE_NAMES))
 CAMERA_UP = "camera frame"  # where nothing tells of gravity: the image's upward direction stands in
 
 _POSED_AT_ONCE = 32
-
-# None is the number of frames; -1 any length.
-_ARRAYS: dict[str, tuple[type, tuple[int | None, ...]]] = {
-    "t_us": (np.int64, (None,)),
-    "betas": (np.float32, (10,)),
-    "global_orient": (np.float32, (None, 3)),
-    "body_pose": (np.float32, (None, 69)),
-    "transl": (np.float32, (None, 3)),
-    "K": (np.float64, (3, 3)),
-    "distortion": (np.float64, (-1,)),
-    "up": (np.float64, (3,)),
-    "region": (np.float32, (None, 4)),
-    "confidence": (np.float32, (None,)),
-    "state": (np.uint8, (None,)),
-}
 
 
 @dataclass(eq=False)
@@ -79,6 +68,8 @@ class MotionSequence:
         floor_m: the floor's height above the camera along ``up``, metres (below 0 as a rule): its
             points x have x . up = floor_m. NaN where nothing is known of it.
         up_source: what ``up`` was taken from, in words; `CAMERA_UP` where nothing told of it.
+        turned: (3,) int64 how the sensor's events were turned to be this camera's: degrees
+            clockwise, then whether mirrored left and right, top and bottom (0 or 1).
 
     Raises:
         ValueError: a field of another shape, not finite, or outside its range.
@@ -107,10 +98,11 @@ class MotionSequence:
     up: NDArray[np.float64] = field(default_factory=lambda: np.array([0.0, -1.0, 0.0]))
     floor_m: float = math.nan
     up_source: str = CAMERA_UP
+    turned: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, np.int64))
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.t_us).size
-        for name, (dtype, pattern) in _ARRAYS.items():
+        for name, (dtype, pattern) in ARRAYS.items():
             value = np.asarray(getattr(self, name))
             wanted = tuple(frames if size is None else size for size in pattern)
             if value.ndim != len(wanted) or any(
@@ -132,6 +124,8 @@ class MotionSequence:
             raise ValueError(f"up has length {np.linalg.norm(self.up):g}, not 1")
         if math.isinf(self.floor_m):
             raise ValueError("floor_m is infinite")
+        if self.turned[0] not in (0, 90, 180, 270) or not np.isin(self.turned[1:], (0, 1)).all():
+            raise ValueError(f"turned is {self.turned.tolist()}")
         _ = self.camera  # refuses a lens that is none
         if (np.diff(self.t_us) <= 0).any():
             raise ValueError("t_us does not increase")
@@ -148,6 +142,11 @@ class MotionSequence:
         """The camera in whose frame the motion is, with its lens."""
         lens = tuple(self.distortion.tolist())
         return Camera(self.K, self.width, self.height, distortion=lens, model=self.distortion_model)
+
+    def turn(self, events: EventStream) -> EventStream:
+        """The sensor's events as this motion's camera sees them, see ``turned``."""
+        rotate, flip_x, flip_y = self.turned.tolist()
+        return events.reoriented(rotate, bool(flip_x), bool(flip_y))
 
     @classmethod
     def from_matrices(
@@ -235,7 +234,7 @@ class MotionSequence:
         last = len(self) if stop_us is None else int(np.searchsorted(self.t_us, stop_us))
         cut = {
             name: getattr(self, name)[first:last]
-            for name, (_, pattern) in _ARRAYS.items()
+            for name, (_, pattern) in ARRAYS.items()
             if pattern[0] is None
         }
         return replace(self, **cut)
@@ -264,6 +263,16 @@ class MotionSequence:
         kept["body_id"], kept["body_sha256"] = target.body_id, target.sha256
         return MotionSequence.from_matrices(moved.global_orient, moved.body_pose, **kept)
 
+    def require_body(self, body: Body) -> None:
+        """Raise InputError unless the motion belongs to ``body``."""
+        if body.sha256 != self.body_sha256:
+            raise InputError(
+                "motion",
+                f"parameters of body {self.body_id!r}",
+                f"those of the loaded body {body.body_id!r}",
+                "Load the body the motion was made with, or infer again with this one.",
+            )
+
     def posed(
         self, body: Body, steps: Sequence[int] | None = None
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
@@ -276,13 +285,7 @@ class MotionSequence:
         Raises:
             InputError: the motion belongs to another body.
         """
-        if body.sha256 != self.body_sha256:
-            raise InputError(
-                "motion",
-                f"parameters of body {self.body_id!r}",
-                f"those of the loaded body {body.body_id!r}",
-                "Load the body the motion was made with, or infer again with this one.",
-            )
+        self.require_body(body)
         orient, pose = self.matrices()
         betas, transl = torch.from_numpy(self.betas), torch.from_numpy(self.transl)
         chosen = list(range(len(self)) if steps is None else steps)
@@ -313,7 +316,7 @@ class MotionSequence:
         """
         expected = "a motion file (.npz) that eventhpe has written"
         remedy = "Run `eventhpe infer` on the recording again."
-        content = _read_npz(Path(path), expected, remedy)
+        content = read_npz(Path(path), expected, remedy)
         if "schema" not in content:
             raise InputError(path, "no field 'schema'", expected, remedy)
         if content["schema"].shape != () or content["schema"].dtype.kind not in "iu":
@@ -327,49 +330,45 @@ class MotionSequence:
         if schema < 3:
             content["up"], content["floor_m"] = np.array([0.0, -1.0, 0.0]), np.array(math.nan)
             content["up_source"] = np.array(CAMERA_UP)
+            content["turned"] = np.zeros(3, np.int64)
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in content]
         if missing:
             raise InputError(path, f"no field {', '.join(missing)}", expected, remedy)
         try:
-            return cls(**{name: _value(name, content[name]) for name in names})
+            return cls(**{name: field_value(name, content[name]) for name in names})
         except ValueError as error:
             raise InputError(path, f"wrong content: {error}", expected, remedy) from error
 
+    def to_amass(self, path: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write an AMASS .npz, z up; options and errors of all `to_*`: `export_motion`."""
+        return self._export("amass", path, options)
 
-def _read_npz(path: Path, expected: str, remedy: str) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        # numpy and zipfile raise OSError without a reason for damaged files, too.
-        raise InputError(path, error.strerror or str(error), expected, remedy) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise InputError(path, f"a damaged file ({error})", expected, remedy) from error
-    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
-        # Object arrays (pickle), an encrypted member, and what is no archive, as .npy files are.
-        raise InputError(path, "something else, or pickled objects", expected, remedy) from error
+    def to_glb(self, path: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write an animated, skinned body for 3D programs."""
+        return self._export("glb", path, options)
 
+    def to_obj(self, folder: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write a folder of text meshes, one a step."""
+        return self._export("obj", folder, options)
 
-def _value(name: str, array: NDArray[Any]) -> Any:
-    """One field from its array. Raises ValueError when the array cannot be that field."""
-    if name in _ARRAYS:
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"{name} holds {array.dtype}, not numbers")
-        return array
-    kind = "U"
-    if name in ("width", "height", "window_us", "step_us"):
-        kind = "iu"
-    elif name == "floor_m":
-        kind = "f"
-    if array.shape != () or array.dtype.kind not in kind:
-        raise ValueError(f"{name} is {array.dtype} {array.shape}")
-    if kind != "U":
-        return array.item()
-    text = str(array)
-    if name != "weights":
-        return text
-    weights = json.loads(text)
-    if not isinstance(weights, dict):
-        raise ValueError("weights is no table")
-    return weights
+    def to_ply(self, folder: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write a folder of binary meshes, one a step."""
+        return self._export("ply", folder, options)
+
+    def to_bvh(self, path: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write a skeleton and its angles, in centimetres."""
+        return self._export("bvh", path, options)
+
+    def to_csv(self, path: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write a table of joints, a row a step."""
+        return self._export("csv", path, options)
+
+    def to_smpl(self, path: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write an .npz with the parameters of ``smplx.SMPL``."""
+        return self._export("smpl", path, options)
+
+    def _export(self, to: str, path: str | Path, options: ExportOptions) -> Exported:
+        from eventhpe.export.formats import export_motion  # which knows motions itself
+
+        return export_motion(self, to, path, **options)

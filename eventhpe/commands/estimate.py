@@ -12,9 +12,9 @@ from eventhpe.commands.options import (
     backend_option,
     body_option,
     camera_of,
-    device_of,
     finite,
     microseconds,
+    note_on_camera,
     open_source,
     orient_of,
     recording_options,
@@ -24,17 +24,19 @@ from eventhpe.commands.options import (
 from eventhpe.errors import InputError
 
 if TYPE_CHECKING:
-    from eventhpe.body import Body
-    from eventhpe.camera import Camera
-    from eventhpe.estimator import Networks
-    from eventhpe.events.recording import Recording
-    from eventhpe.gravity import Up
+    from eventhpe.api import Estimate
     from eventhpe.optimisation import Optimisation
     from eventhpe.sequence import MotionSequence
 
 RESULTS = ("motion.npz", "overlay.mp4", "contact_sheet.png")
 REFINEMENTS = ("off", "smooth", "optimise")
 REFINE_BY_DEFAULT = "smooth"
+# Flags that go to `eventhpe.api.estimate` under their own names.
+ESTIMATED_BY = (
+    "camera", "camera_name", "fov", "roi", "rotate", "flip_x", "flip_y", "step_ms", "start_s",
+    "stop_s", "height", "pitch", "roll", "body", "start", "refine", "flownet", "shapenet",
+    "device", "replay",
+)  # fmt: skip
 
 
 def add(commands: Commands) -> None:
@@ -92,49 +94,26 @@ def _infer_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _infer(options: argparse.Namespace) -> int:
-    from eventhpe.body import load_body
-    from eventhpe.estimator import load_networks
-    from eventhpe.events.replay import Replay
+    from eventhpe.api import estimate
     from eventhpe.files import ensure_writable
-    from eventhpe.inference import infer
-    from eventhpe.refinement import refine
     from eventhpe.rendering import contact_sheet, render_overlay
-    from eventhpe.sequence import MotionSequence
-    from eventhpe.weights import FLOWNET, SHAPENET
 
     recording = open_source(options)
     motion_path, video, sheet = (options.out / name for name in RESULTS)
     for path in (motion_path, video, sheet):
         ensure_writable(path)
-    body = load_body(options.body)
-    start = MotionSequence.load(options.start) if options.start else None
-    networks = load_networks(
-        options.flownet or FLOWNET, options.shapenet or SHAPENET, device_of(options.device)
-    )
-    camera = camera_of(options, recording.width, recording.height)
-    result = infer(
+    note_on_camera(options)
+    made = estimate(
         recording,
-        networks,
-        body,
-        camera,
-        step_us=round(options.step_ms * 1000),
-        start_us=microseconds(options.start_s),
-        stop_us=microseconds(options.stop_s),
-        roi=options.roi,
-        orient=orient_of(options),
-        height_m=options.height,
-        start=start,
-        up=_given_up(options, camera),
+        **{name: getattr(options, name) for name in ESTIMATED_BY},
         command=options.command_line,
-        replay=Replay(recording) if options.replay else None,
     )
+    result, motion, interrupted = made.result, made.motion, made.result.interrupted
     if result.latency is not None:
         print(f"replay: {result.latency}", file=sys.stderr)
-    motion = result.motion if options.refine == "off" else refine(result.motion, body)
     motion.save(motion_path)
-    interrupted = result.interrupted
     if options.refine == "optimise" and not interrupted:
-        optimised = _optimise(options, motion, recording, networks, body)
+        optimised = _optimise(made)
         motion, interrupted = optimised.motion, optimised.interrupted
         motion.save(motion_path)
     _report(motion, motion_path)
@@ -147,53 +126,15 @@ def _infer(options: argparse.Namespace) -> int:
     if interrupted:
         print(f"stopped after {len(motion)} steps; draw them with: eventhpe render")
         return EXIT_INTERRUPTED
-    orient = orient_of(options)
-    backend = render_overlay(motion, recording, body, video, orient=orient, backend=options.backend)
-    contact_sheet(motion, recording, body, sheet, orient=orient, backend=backend)
+    backend = render_overlay(motion, recording, made.body, video, backend=options.backend)
+    contact_sheet(motion, recording, made.body, sheet, backend=backend)
     print(f"overlay: {video} (meshes drawn by {backend})")
     print(f"contact sheet: {sheet}")
     return 0
 
 
-def _given_up(options: argparse.Namespace, camera: "Camera") -> "Up | None":
-    """Up by ``--pitch`` and ``--roll``; None where neither is given."""
-    from eventhpe.gravity import ANGLES_UP, Up, up_of_angles
-
-    angles = (options.pitch, options.roll)
-    if angles == (None, None):
-        return None
-    for flag, angle, most in (("--pitch", options.pitch, 90), ("--roll", options.roll, 180)):
-        if angle is None:
-            continue
-        if not abs(angle) <= most:
-            expected = f"{-most} to {most} degrees"
-            raise InputError(flag, f"{angle:g}", expected, "Give the angle of the turned picture.")
-        if camera.world_up is not None:
-            found = f"{flag} {angle:g}, and {options.camera} says where up is"
-            remedy = "Leave the flags out, or `up` in the camera file."
-            raise InputError(flag, found, "one of the two", remedy)
-    pitch, roll = (angle or 0.0 for angle in angles)
-    return Up(up_of_angles(pitch, roll), ANGLES_UP)
-
-
-def _optimise(
-    options: argparse.Namespace,
-    motion: "MotionSequence",
-    recording: "Recording",
-    networks: "Networks",
-    body: "Body",
-) -> "Optimisation":
-    from eventhpe.optimisation import optimise
-
-    result = optimise(
-        motion,
-        recording,
-        networks,
-        body,
-        roi=options.roi,
-        orient=orient_of(options),
-        keep_start=options.start is not None,
-    )
+def _optimise(made: "Estimate") -> "Optimisation":
+    result = made.optimised()
     if result.interrupted:
         print("optimisation stopped: the smoothed motion is kept")
     else:
@@ -217,7 +158,7 @@ def _adapt(options: argparse.Namespace) -> int:
         ensure_writable(path)
     result = adapt(
         recording,
-        load_networks(options.flownet or FLOWNET, source, device_of(options.device)),
+        load_networks(options.flownet or FLOWNET, source, options.device),
         camera_of(options, recording.width, recording.height),
         step_us=round(options.step_ms * 1000),
         start_us=microseconds(options.start_s),

@@ -3,11 +3,8 @@
 import argparse
 import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from eventhpe.errors import InputError
 
 if TYPE_CHECKING:  # a sub-command imports what it needs: `eventhpe info` must not wait for torch
     from eventhpe.camera import Camera
@@ -119,58 +116,29 @@ def open_source(options: argparse.Namespace) -> "Recording":
 
 def camera_of(options: argparse.Namespace, width: int, height: int) -> "Camera":
     """The camera of the reoriented events."""
-    from eventhpe.calibration import load_camera
-    from eventhpe.camera import Camera
+    from eventhpe import api
 
-    if options.camera:
-        camera = load_camera(options.camera, options.camera_name)
-        if (camera.width, camera.height) != (width, height):
-            raise InputError(
-                options.camera,
-                f"a camera of {camera.width}x{camera.height}",
-                f"the recording's {width}x{height}",
-                "Give the calibration of this recording's camera.",
-            )
-    else:
-        if options.camera_name is not None:
-            remedy = "Give the camera file, or leave it out."
-            raise InputError("--camera-name", options.camera_name, "--camera CAM.yaml", remedy)
-        degrees = 55.0 if options.fov is None else options.fov
-        if not 5 <= degrees <= 150:
-            raise InputError(
-                "--fov", f"{degrees:g}", "5 to 150 degrees", "Give the horizontal field of view."
-            )
-        if options.fov is None:
-            print("note: no camera given: 55 degrees horizontally; metres are up to scale")
-        camera = Camera.from_fov(width, height, degrees)
+    camera = api.camera_of(width, height, options.camera, options.camera_name, options.fov)
+    note_on_camera(options)
     return camera.reoriented(options.rotate, options.flip_x, options.flip_y)
+
+
+def note_on_camera(options: argparse.Namespace) -> None:
+    """Say so where no camera is given."""
+    from eventhpe.api import DEFAULT_FOV_DEGREES
+
+    if options.camera is None and options.fov is None:
+        print(
+            f"note: no camera given: {DEFAULT_FOV_DEGREES:g} degrees horizontally; "
+            "metres are up to scale"
+        )
 
 
 def orient_of(options: argparse.Namespace) -> "Callable[[EventStream], EventStream] | None":
     """What `orientation_options` ask for; None where they ask for nothing."""
-    from eventhpe.events.stream import EventStream
+    from eventhpe.api import orientation
 
-    if not (options.rotate or options.flip_x or options.flip_y):
-        return None
-    return partial(
-        EventStream.reoriented,
-        rotate=options.rotate,
-        flip_x=options.flip_x,
-        flip_y=options.flip_y,
-    )
-
-
-def device_of(name: str) -> str:
-    """The name of a torch device that works."""
-    import torch
-
-    try:
-        torch.zeros(1, device=name).cpu()
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            "--device", f"{name!r}, which torch cannot use", "cpu or cuda", "Leave it out for cpu."
-        ) from error
-    return name
+    return orientation(options.rotate, options.flip_x, options.flip_y)
 
 
 def microseconds(seconds: float | None) -> int | None:
