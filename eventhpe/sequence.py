@@ -2,7 +2,8 @@
 
 The file is a compressed .npz without pickle: one array per field, strings as unicode arrays, the
 weights' hashes as JSON, and ``schema``. A newer schema is refused, never guessed at. Schema 1 had
-no ``distortion_model``: all its lenses were ``radtan``. Schema 2 knew nothing of gravity.
+no ``distortion_model``: all its lenses were ``radtan``. Schema 2 knew nothing of gravity, nor
+whether the recording was turned.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torch import Tensor
 from eventhpe.body import Body, retarget
 from eventhpe.camera import Camera
 from eventhpe.errors import InputError
+from eventhpe.events.stream import EventStream
 from eventhpe.files import atomic_path
 
 SCHEMA = 3
@@ -45,6 +47,7 @@ _ARRAYS: dict[str, tuple[type, tuple[int | None, ...]]] = {
     "K": (np.float64, (3, 3)),
     "distortion": (np.float64, (-1,)),
     "up": (np.float64, (3,)),
+    "turned": (np.int64, (3,)),
     "region": (np.float32, (None, 4)),
     "confidence": (np.float32, (None,)),
     "state": (np.uint8, (None,)),
@@ -79,6 +82,8 @@ class MotionSequence:
         floor_m: the floor's height above the camera along ``up``, metres (below 0 as a rule): its
             points x have x . up = floor_m. NaN where nothing is known of it.
         up_source: what ``up`` was taken from, in words; `CAMERA_UP` where nothing told of it.
+        turned: (3,) int64 how the sensor's events were turned to be this camera's: degrees
+            clockwise, then whether mirrored left and right, top and bottom (0 or 1).
 
     Raises:
         ValueError: a field of another shape, not finite, or outside its range.
@@ -107,6 +112,7 @@ class MotionSequence:
     up: NDArray[np.float64] = field(default_factory=lambda: np.array([0.0, -1.0, 0.0]))
     floor_m: float = math.nan
     up_source: str = CAMERA_UP
+    turned: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, np.int64))
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.t_us).size
@@ -132,6 +138,8 @@ class MotionSequence:
             raise ValueError(f"up has length {np.linalg.norm(self.up):g}, not 1")
         if math.isinf(self.floor_m):
             raise ValueError("floor_m is infinite")
+        if self.turned[0] not in (0, 90, 180, 270) or not np.isin(self.turned[1:], (0, 1)).all():
+            raise ValueError(f"turned is {self.turned.tolist()}")
         _ = self.camera  # refuses a lens that is none
         if (np.diff(self.t_us) <= 0).any():
             raise ValueError("t_us does not increase")
@@ -148,6 +156,11 @@ class MotionSequence:
         """The camera in whose frame the motion is, with its lens."""
         lens = tuple(self.distortion.tolist())
         return Camera(self.K, self.width, self.height, distortion=lens, model=self.distortion_model)
+
+    def turn(self, events: EventStream) -> EventStream:
+        """The sensor's events as this motion's camera sees them, see ``turned``."""
+        rotate, flip_x, flip_y = self.turned.tolist()
+        return events.reoriented(rotate, bool(flip_x), bool(flip_y))
 
     @classmethod
     def from_matrices(
@@ -327,6 +340,7 @@ class MotionSequence:
         if schema < 3:
             content["up"], content["floor_m"] = np.array([0.0, -1.0, 0.0]), np.array(math.nan)
             content["up_source"] = np.array(CAMERA_UP)
+            content["turned"] = np.zeros(3, np.int64)
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in content]
         if missing:

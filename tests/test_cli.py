@@ -48,6 +48,11 @@ def test_turned_recordings_are_inferred_and_drawn_turned(simulated_recording, we
     turn = ["--rotate", "90", "--flip-x"]
     arguments = ["infer", str(simulated_recording), "--out", str(tmp_path), *weights, *turn]
     assert main([*arguments, "--to", "0.3", "--backend", "rasterizer"]) == 0
+    motion = MotionSequence.load(tmp_path / "motion.npz")
+    events = open_recording(simulated_recording).read(0, 10_000)
+    seen = motion.turn(events)
+    assert np.array_equal(seen.x, events.y), "a quarter turn and a mirror exchange the axes"
+    assert np.array_equal(seen.y, events.x)
 
 
 def test_info_and_preview(simulated_recording, tmp_path, capsys):

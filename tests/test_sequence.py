@@ -171,11 +171,12 @@ def test_files_of_schema_1_are_read_as_radtan(saved: Path) -> None:
 
 
 def test_files_of_schema_2_know_nothing_of_gravity(saved: Path) -> None:
-    rewrite(saved, schema=2, up=None, floor_m=None, up_source=None)
+    rewrite(saved, schema=2, up=None, floor_m=None, up_source=None, turned=None)
     again = MotionSequence.load(saved)
     np.testing.assert_array_equal(again.up, [0, -1, 0])
     assert np.isnan(again.floor_m)
     assert again.up_source == CAMERA_UP
+    assert again.turned.tolist() == [0, 0, 0]
 
 
 def test_gravity_is_kept_and_checked(saved: Path) -> None:

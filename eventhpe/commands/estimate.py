@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from eventhpe.commands.options import (
     orient_of,
     recording_options,
     seed,
+    turned_of,
     view_options,
 )
 from eventhpe.errors import InputError
@@ -83,6 +85,8 @@ def _infer_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _infer(options: argparse.Namespace) -> int:
+    import numpy as np
+
     from eventhpe.body import load_body
     from eventhpe.estimator import load_networks
     from eventhpe.events.replay import Replay
@@ -119,7 +123,9 @@ def _infer(options: argparse.Namespace) -> int:
     )
     if result.latency is not None:
         print(f"replay: {result.latency}", file=sys.stderr)
-    motion = result.motion if options.refine == "off" else refine(result.motion, body)
+    motion = replace(result.motion, turned=np.array(turned_of(options)))
+    if options.refine != "off":
+        motion = refine(motion, body)
     motion.save(motion_path)
     interrupted = result.interrupted
     if options.refine == "optimise" and not interrupted:

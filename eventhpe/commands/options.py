@@ -160,6 +160,11 @@ def orient_of(options: argparse.Namespace) -> "Callable[[EventStream], EventStre
     )
 
 
+def turned_of(options: argparse.Namespace) -> list[int]:
+    """What `orientation_options` ask for, as `MotionSequence.turned`."""
+    return [options.rotate, int(options.flip_x), int(options.flip_y)]
+
+
 def device_of(name: str) -> str:
     """The name of a torch device that works."""
     import torch

@@ -41,7 +41,7 @@ def moments(
 
     Args:
         steps: indices into the motion, rising.
-        orient: turns or mirrors the events as was done at inference; None leaves them.
+        orient: turns or mirrors the events as was done at inference; None: as the motion says.
 
     Raises:
         InputError: the motion is not of this recording or body, see `check_match`.
@@ -61,7 +61,7 @@ def _stream(
         return
     first = int(motion.t_us[steps[0]]) - motion.window_us
     last = int(motion.t_us[steps[-1]])
-    turned = map(orient or (lambda events: events), recording.chunks(first, last))
+    turned = map(orient or motion.turn, recording.chunks(first, last))
     windows = windows_of(
         turned,
         motion.window_us,
@@ -86,7 +86,7 @@ def check_match(
     """
     source = recording.path
     empty = EventStream.empty(recording.width, recording.height)
-    seen = orient(empty) if orient else empty
+    seen = (orient or motion.turn)(empty)
     if (seen.width, seen.height) != (motion.width, motion.height):
         raise InputError(
             source,
