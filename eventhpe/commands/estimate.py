@@ -15,6 +15,7 @@ from eventhpe.commands.options import (
     camera_of,
     device_of,
     finite,
+    force_option,
     microseconds,
     open_source,
     orient_of,
@@ -42,6 +43,7 @@ def add(commands: Commands) -> None:
     infer = add_command(commands, "infer", _infer, "estimate a person's motion from a recording")
     recording_options(infer)
     infer.add_argument("--out", type=Path, required=True, metavar="DIR", help="results folder")
+    force_option(infer)
     _infer_options(infer)
 
     adapt = add_command(
@@ -51,6 +53,7 @@ def add(commands: Commands) -> None:
     adapt.add_argument(
         "--out", type=Path, required=True, metavar="CARD.json", help="for infer --shapenet"
     )
+    force_option(adapt)
     adapt.add_argument("--rounds", type=int, default=10, help="through the recording; default: 10")
     adapt.add_argument(
         "--seconds", type=finite, default=60.0, help="of it to learn from; default: 60"
@@ -94,13 +97,15 @@ def _infer(options: argparse.Namespace) -> int:
     from eventhpe.inference import infer
     from eventhpe.refinement import refine
     from eventhpe.rendering import contact_sheet, render_overlay
+    from eventhpe.rendering.opengl import require_backend
     from eventhpe.sequence import MotionSequence
     from eventhpe.weights import FLOWNET, SHAPENET
 
     recording = open_source(options)
     motion_path, video, sheet = (options.out / name for name in RESULTS)
     for path in (motion_path, video, sheet):
-        ensure_writable(path)
+        ensure_writable(path, replace=options.force)
+    require_backend(options.backend)
     body = load_body(options.body)
     start = MotionSequence.load(options.start) if options.start else None
     networks = load_networks(
@@ -142,9 +147,11 @@ def _infer(options: argparse.Namespace) -> int:
     if interrupted:
         print(f"stopped after {len(motion)} steps; draw them with: eventhpe render")
         return EXIT_INTERRUPTED
-    orient = orient_of(options)
-    backend = render_overlay(motion, recording, body, video, orient=orient, backend=options.backend)
-    contact_sheet(motion, recording, body, sheet, orient=orient, backend=backend)
+    flownet = options.flownet or FLOWNET
+    backend = render_overlay(
+        motion, recording, body, video, flownet=flownet, backend=options.backend
+    )
+    contact_sheet(motion, recording, body, sheet, backend=backend)
     print(f"overlay: {video} (meshes drawn by {backend})")
     print(f"contact sheet: {sheet}")
     return 0
@@ -188,7 +195,7 @@ def _adapt(options: argparse.Namespace) -> int:
         expected = "NAME.json, and not the card that is adapted"
         raise InputError("--out", str(options.out), expected, "Choose another name.")
     for path in (options.out, options.out.with_suffix(".safetensors")):
-        ensure_writable(path)
+        ensure_writable(path, replace=options.force)
     result = adapt(
         recording,
         load_networks(options.flownet or FLOWNET, source, device_of(options.device)),
