@@ -189,7 +189,7 @@ class Composer:
             f"confidence {label.confidence:.2f}",
         ]
         if self._truth is not None:
-            found = ("–", "–") if errors is None else (f"{errors.mpjpe:.0f}", f"{errors.pel:.0f}")
+            found = ("-", "-") if errors is None else (f"{errors.mpjpe:.0f}", f"{errors.pel:.0f}")
             texts.append(_ERRORS.format(*found))
         return [*texts, self._note] if self._note else texts
 

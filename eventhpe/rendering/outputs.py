@@ -16,6 +16,7 @@ from PIL import Image
 
 from eventhpe.errors import InputError
 from eventhpe.files import atomic_path, ensure_writable
+from eventhpe.rendering.overlay import mesh_colours
 
 SUFFIXES = (".mp4", ".gif")
 GIF_COLUMNS, GIF_FPS = 960, 10.0
@@ -193,7 +194,7 @@ class VideoWriter(_AvWriter):
 class GifWriter(_AvWriter):
     """An animated GIF of at most `GIF_COLUMNS` columns; use as a context manager.
 
-    All frames have one palette, that of the first, whose key shows every colour: one that changed
+    All frames have one palette, made of the first and of what meshes look like: one that changed
     would flicker, and the encoder could not leave out what stays.
 
     Args:
@@ -221,7 +222,7 @@ class GifWriter(_AvWriter):
         if self._stream is None:
             self._open("gif", picture.size, "pal8")
         if self._palette is None:
-            self._palette = picture.quantize(255, dither=Image.Dither.NONE)
+            self._palette = _palette(picture)
         indexed = picture.quantize(palette=self._palette, dither=Image.Dither.NONE)
         self._append(
             self._av.VideoFrame.from_ndarray(
@@ -231,6 +232,15 @@ class GifWriter(_AvWriter):
 
     def __enter__(self) -> "GifWriter":
         return self
+
+
+def _palette(first: Image.Image) -> Image.Image:
+    """A picture with the palette; colours count by how they differ, not by how many pixels."""
+    seen = np.unique(np.asarray(first).reshape(-1, 3), axis=0)
+    every = np.concatenate([seen, mesh_colours()])
+    return Image.fromarray(every[None]).quantize(
+        255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    )
 
 
 def _argb(image: Image.Image) -> NDArray[np.uint8]:

@@ -209,6 +209,16 @@ def write_text(
     picture[:rows] = np.asarray(strip)
 
 
+def mesh_colours() -> Picture:
+    """(M, 3) what meshes look like: every tint, from dark to lit, over all that may lie behind."""
+    tints = np.array([*STATE_COLOURS.values(), TRUTH_COLOUR], float)
+    light = np.linspace(0.3, 1.25, 12)[:, None, None]
+    shades = np.minimum(tints * light, 255).reshape(-1, 1, 3)
+    behind = np.concatenate([np.full((1, 3), BACKGROUND), POLARITY_COLOURS])
+    mixed = np.concatenate([a * shades + (1 - a) * behind for a in (ALPHA, 0.5 * ALPHA, 1.0)])
+    return np.unique(mixed.reshape(-1, 3).round().astype(np.uint8), axis=0)
+
+
 @cache
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own, ``size`` pixels."""
