@@ -8,7 +8,7 @@ from eventhpe.estimator import load_networks
 from eventhpe.evaluation import mean_pose, pose_errors, pose_table
 from eventhpe.events.recording import open_recording
 from eventhpe.inference import infer
-from eventhpe.rendering import contact_sheet, render_overlay
+from eventhpe.rendering import contact_sheet, load_truth, render_overlay
 from eventhpe.simulation.simulate import SimulationConfig, simulate
 from eventhpe.simulation.truth import SimulatedTruth
 
@@ -34,7 +34,8 @@ def demo(out: Path, seed: int) -> str:
     camera = Camera(truth.K, recording.width, recording.height)
     motion = infer(recording, networks, body, camera, command="eventhpe demo").motion
     motion.save(out / "motion.npz")
-    backend = render_overlay(motion, recording, body, out / "overlay.mp4")
+    known = load_truth(path, motion, body)
+    backend = render_overlay(motion, recording, body, out / "overlay.mp4", truth=known)
     contact_sheet(motion, recording, body, out / "contact_sheet.png", backend=backend)
     rows = {
         "EventHPE": pose_errors(motion, truth, body),

@@ -115,7 +115,7 @@ def _opengl() -> Check:
     return Check(
         "OpenGL",
         False,
-        f"none, meshes are drawn by our rasterizer ({route.reason})",
+        f"none, --backend egl is not to be had ({route.reason})",
         'pip install "eventhpe[render]", and on Debian: apt-get install libegl1 libgl1-mesa-dri',
         optional=True,
     )

@@ -63,11 +63,21 @@ def ensure_writable(path: str | Path, *, replace: bool = True) -> None:
     Raises:
         InputError: as `atomic_path`, or there is such a file and it may not be replaced.
     """
-    if not replace and Path(path).exists():
+    if not replace:
+        refuse_existing(path)
+    _begin(Path(path)).unlink()
+
+
+def refuse_existing(path: str | Path) -> None:
+    """Raise where something stands at ``path``, which may not be replaced.
+
+    Raises:
+        InputError: there is.
+    """
+    if Path(path).exists():
         raise InputError(
             path, "a file of that name", "a new name", "Choose another, or add --force."
         )
-    _begin(Path(path)).unlink()
 
 
 def require_room(path: Path, size: int) -> None:

@@ -246,7 +246,7 @@ def command(simulated, tmp_path, capsys):
     def command(*flags: str, path: Path | None = None) -> tuple[int, str]:
         recording = path or simulated("jog_on_spot", 2.0, 3)
         out = ["--out", str(tmp_path / "out"), "--backend", "rasterizer"]
-        code = main(["infer", str(recording), *out, "--to", "0.2", *flags])
+        code = main(["infer", str(recording), *out, "--force", "--to", "0.2", *flags])
         return code, capsys.readouterr().err
 
     return command

@@ -1,6 +1,7 @@
 """The command as it is typed: results where they are promised, errors in one line, exit codes."""
 
 import os
+from importlib import import_module
 
 import imageio.v3
 import numpy as np
@@ -34,14 +35,111 @@ def test_infer_writes_motion_video_and_sheet(simulated_recording, weights, tmp_p
     assert "rasterizer" in text
 
 
-def test_render_draws_a_saved_motion(simulated_recording, weights, tmp_path):
-    out = tmp_path / "out"
-    main(["infer", str(simulated_recording), "--out", str(out), *weights, "--to", "0.3"])
+@pytest.fixture(scope="module")
+def inferred(simulated_recording, untrained_cards, tmp_path_factory):
+    """A motion file of the simulated recording, 0.05 to 0.3 s."""
+    out = tmp_path_factory.mktemp("inferred")
+    cards = ["--flownet", str(untrained_cards[0]), "--shapenet", str(untrained_cards[1])]
+    main(["infer", str(simulated_recording), "--out", str(out), *cards, "--to", "0.3"])
+    return out / "motion.npz"
+
+
+def test_render_draws_a_saved_motion(inferred, simulated_recording, tmp_path):
     video = tmp_path / "again.mp4"
-    motion = str(out / "motion.npz")
     flags = ["--recording", str(simulated_recording), "--out", str(video)]
-    assert main(["render", motion, *flags, "--backend", "rasterizer"]) == 0
+    assert main(["render", str(inferred), *flags]) == 0
     assert video.stat().st_size > 1000
+    flags[-1] = str(tmp_path / "frames")
+    flags += ["--truth", str(simulated_recording), "--views", "side,top", "--speed", "0.5"]
+    assert main(["render", str(inferred), *flags, "--from", "0.2"]) == 0
+    # Steps at 0.2, 0.25 and 0.3 s; at half the speed there is a frame between two.
+    assert len(list((tmp_path / "frames").iterdir())) == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--out", "{tmp}/a.avi"], "'.avi'"),
+        (["--views", "camera,back"], "--views"),
+        (["--speed", "0"], "--speed"),
+        (["--from", "9"], "--from/--to"),
+        (["--truth", "{tmp}/none.h5"], "none.h5"),
+        (["--truth", "{motion}", "--recording", "{tmp}/none.h5"], "none.h5"),
+        (["--flownet", "{tmp}/none.json"], "none.json"),
+        (["--backend", "egl"], "no library"),
+        (["--out", "{tmp}/notes"], "notes.txt"),
+        (["--out", "{tmp}/notes", "--force"], "notes.txt"),
+    ],
+)
+def test_render_refuses_bad_input(
+    flags, words, inferred, simulated_recording, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("eventhpe.rendering.opengl.probe", lambda _: "egl: no library")
+    monkeypatch.delenv("PYOPENGL_PLATFORM", raising=False)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.txt").touch()
+    before = sorted(tmp_path.rglob("*"))
+    filled = [flag.format(tmp=tmp_path, motion=inferred) for flag in flags]
+    given = ["--recording", str(simulated_recording), "--out", str(tmp_path / "a.mp4")]
+    assert main(["render", str(inferred), *given, *filled]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("eventhpe: error:")
+    assert words in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+COMMANDS = {
+    "infer": (["infer", "{recording}", "--out", "{tmp}"], "contact_sheet.png"),
+    "render": (
+        ["render", "{motion}", "--recording", "{recording}", "--out", "{tmp}/a.mp4"],
+        "a.mp4",
+    ),
+    "frames": (
+        ["render", "{motion}", "--recording", "{recording}", "--out", "{tmp}/a"],
+        "a/frame_000007.png",
+    ),
+    "convert": (["convert", "{recording}", "{tmp}/a.h5"], "a.h5"),
+    "adapt": (["adapt", "{recording}", "--out", "{tmp}/a.json"], "a.safetensors"),
+    "simulate": (["simulate", "--motion", "walk", "--out", "{tmp}/a.h5"], "a.h5"),
+    "info": (["info", "{recording}", "--preview", "{tmp}/a.png"], "a.png"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_exists_is_refused_before_the_work_and_kept(
+    command, inferred, simulated_recording, tmp_path, capsys, monkeypatch
+):
+    for module, work in (
+        ("inference", "infer"),
+        ("adaptation", "adapt"),
+        ("simulation.simulate", "simulate"),
+    ):
+        monkeypatch.setattr(import_module(f"eventhpe.{module}"), work, _stop)
+    arguments, name = COMMANDS[command]
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"mine")
+    filled = [
+        a.format(recording=simulated_recording, motion=inferred, tmp=tmp_path) for a in arguments
+    ]
+    assert main(filled) == 2
+    assert "--force" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == b"mine"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+
+
+@pytest.mark.parametrize("command", ["render", "frames", "convert", "info"])
+def test_with_force_it_is_replaced(command, inferred, simulated_recording, tmp_path):
+    arguments, name = COMMANDS[command]
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"mine")
+    filled = [
+        a.format(recording=simulated_recording, motion=inferred, tmp=tmp_path) for a in arguments
+    ]
+    assert main([*filled, "--force"]) == 0
+    if command == "frames":
+        assert not (tmp_path / name).exists(), "six steps: the frame of an older video is gone"
+    else:
+        assert (tmp_path / name).stat().st_size > 100
 
 
 def test_turned_recordings_are_inferred_and_drawn_turned(simulated_recording, weights, tmp_path):
@@ -200,9 +298,9 @@ def test_a_fisheye_camera_is_used_and_kept(simulated_recording, weights, tmp_pat
     motion = MotionSequence.load(tmp_path / "motion.npz")
     assert motion.camera.model == "equidistant"
     assert motion.camera.distortion == (0.01, 0.02, -0.01, 0.002)
-    assert main([*arguments, "--camera-name", "cam1"]) == 2
+    assert main([*arguments, "--force", "--camera-name", "cam1"]) == 2
     assert "cam1" in capsys.readouterr().err
-    named = ["infer", str(simulated_recording), "--out", str(tmp_path), *weights]
+    named = ["infer", str(simulated_recording), "--force", "--out", str(tmp_path), *weights]
     assert main([*named, "--camera-name", "cam0"]) == 2
     assert "--camera-name" in capsys.readouterr().err
 

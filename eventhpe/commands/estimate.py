@@ -13,6 +13,7 @@ from eventhpe.commands.options import (
     body_option,
     camera_of,
     finite,
+    force_option,
     microseconds,
     note_on_camera,
     open_source,
@@ -44,6 +45,7 @@ def add(commands: Commands) -> None:
     infer = add_command(commands, "infer", _infer, "estimate a person's motion from a recording")
     recording_options(infer)
     infer.add_argument("--out", type=Path, required=True, metavar="DIR", help="results folder")
+    force_option(infer)
     _infer_options(infer)
 
     adapt = add_command(
@@ -53,6 +55,7 @@ def add(commands: Commands) -> None:
     adapt.add_argument(
         "--out", type=Path, required=True, metavar="CARD.json", help="for infer --shapenet"
     )
+    force_option(adapt)
     adapt.add_argument("--rounds", type=int, default=10, help="through the recording; default: 10")
     adapt.add_argument(
         "--seconds", type=finite, default=60.0, help="of it to learn from; default: 60"
@@ -97,11 +100,14 @@ def _infer(options: argparse.Namespace) -> int:
     from eventhpe.api import estimate
     from eventhpe.files import ensure_writable
     from eventhpe.rendering import contact_sheet, render_overlay
+    from eventhpe.rendering.opengl import require_backend
+    from eventhpe.weights import FLOWNET
 
     recording = open_source(options)
     motion_path, video, sheet = (options.out / name for name in RESULTS)
     for path in (motion_path, video, sheet):
-        ensure_writable(path)
+        ensure_writable(path, replace=options.force)
+    require_backend(options.backend)
     note_on_camera(options)
     made = estimate(
         recording,
@@ -126,7 +132,14 @@ def _infer(options: argparse.Namespace) -> int:
     if interrupted:
         print(f"stopped after {len(motion)} steps; draw them with: eventhpe render")
         return EXIT_INTERRUPTED
-    backend = render_overlay(motion, recording, made.body, video, backend=options.backend)
+    backend = render_overlay(
+        motion,
+        recording,
+        made.body,
+        video,
+        flownet=options.flownet or FLOWNET,
+        backend=options.backend,
+    )
     contact_sheet(motion, recording, made.body, sheet, backend=backend)
     print(f"overlay: {video} (meshes drawn by {backend})")
     print(f"contact sheet: {sheet}")
@@ -155,7 +168,7 @@ def _adapt(options: argparse.Namespace) -> int:
         expected = "NAME.json, and not the card that is adapted"
         raise InputError("--out", str(options.out), expected, "Choose another name.")
     for path in (options.out, options.out.with_suffix(".safetensors")):
-        ensure_writable(path)
+        ensure_writable(path, replace=options.force)
     result = adapt(
         recording,
         load_networks(options.flownet or FLOWNET, source, options.device),

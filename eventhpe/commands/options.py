@@ -60,8 +60,8 @@ def backend_option(parser: argparse.ArgumentParser) -> None:
     """``--backend``."""
     parser.add_argument(
         "--backend",
-        choices=("egl", "osmesa", "rasterizer"),
-        help="what draws meshes; default: the first of these that works",
+        choices=("rasterizer", "egl", "osmesa"),
+        help="what draws meshes in the camera's picture; default: rasterizer",
     )
 
 

@@ -10,6 +10,7 @@ from eventhpe.commands.options import (
     add_command,
     body_option,
     finite,
+    force_option,
     open_source,
     recording_options,
     seed,
@@ -22,6 +23,7 @@ def add(commands: Commands) -> None:
     info = add_command(commands, "info", _info, "say what a recording holds")
     recording_options(info)
     info.add_argument("--preview", type=Path, metavar="PNG", help="also draw its busiest moment")
+    force_option(info)
 
     convert = add_command(commands, "convert", _convert, "write a recording in another container")
     recording_options(convert)
@@ -31,6 +33,7 @@ def add(commands: Commands) -> None:
         metavar="OUT",
         help="NAME.h5 (DSEC layout, can be resumed), .aedat4, .es, .dat, .raw (EVT3) or .csv",
     )
+    force_option(convert)
 
     simulated = add_command(commands, "simulate", _simulate, "make a recording with its truth")
     source = simulated.add_mutually_exclusive_group(required=True)
@@ -39,6 +42,7 @@ def add(commands: Commands) -> None:
     )
     source.add_argument("--video", type=Path, metavar="FILE", help="a video instead (no truth)")
     simulated.add_argument("--out", type=Path, required=True, metavar="REC.h5")
+    force_option(simulated)
     simulated.add_argument(
         "--duration", type=finite, metavar="S", help="default: 4, or the video's"
     )
@@ -55,7 +59,10 @@ def add(commands: Commands) -> None:
 
 def _info(options: argparse.Namespace) -> int:
     from eventhpe.events.info import describe, preview
+    from eventhpe.files import ensure_writable
 
+    if options.preview:
+        ensure_writable(options.preview, replace=options.force)
     recording = open_source(options)
     for name, value in describe(recording).items():
         if name == "repairs":
@@ -69,7 +76,11 @@ def _info(options: argparse.Namespace) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     from eventhpe.events.convert import convert
+    from eventhpe.files import refuse_existing
 
+    # Only what is whole has its name: an interrupted conversion goes on without --force.
+    if not options.force and options.out.is_file():
+        refuse_existing(options.out)
     recording = open_source(options)
     try:
         made = convert(recording, options.out, progress=True)
@@ -89,6 +100,7 @@ def _convert(options: argparse.Namespace) -> int:
 
 def _simulate(options: argparse.Namespace) -> int:
     from eventhpe.body import load_body
+    from eventhpe.files import ensure_writable
     from eventhpe.simulation.motion.registry import MOTIONS
     from eventhpe.simulation.motion.takes import load_take
     from eventhpe.simulation.sensors import SENSORS
@@ -102,6 +114,7 @@ def _simulate(options: argparse.Namespace) -> int:
     if duration is not None and not 0.1 <= duration <= 3600:
         remedy = "Give a duration in that range."
         raise InputError("--duration", f"{duration:g}", "0.1 to 3600 seconds", remedy)
+    ensure_writable(options.out, replace=options.force)
     if options.video:
         _refuse_take_flags(options)
         count = simulate_video(

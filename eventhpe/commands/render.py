@@ -8,12 +8,15 @@ from eventhpe.commands.options import (
     add_command,
     backend_option,
     body_option,
+    finite,
     force_option,
+    microseconds,
     open_source,
-    orient_of,
-    orientation_options,
     sensor_options,
 )
+from eventhpe.errors import InputError
+
+SPEEDS = (0.01, 10.0)
 
 
 def add(commands: Commands) -> None:
@@ -22,28 +25,65 @@ def add(commands: Commands) -> None:
     render.add_argument("motion", type=Path, metavar="MOTION.npz")
     render.add_argument("--recording", type=Path, required=True, metavar="FILE", dest="file")
     render.add_argument(
-        "--out", type=Path, metavar="MP4", help="default: overlay.mp4 beside the motion"
+        "--out",
+        type=Path,
+        metavar="NAME",
+        help="NAME.mp4, NAME.gif, or a folder for PNG frames; default: overlay.mp4 beside the "
+        "motion",
+    )
+    render.add_argument(
+        "--views",
+        type=lambda text: text.split(","),
+        metavar="LIST",
+        help="some of camera,side,top,flow; default: all",
+    )
+    render.add_argument(
+        "--speed", type=finite, default=1.0, metavar="X", help="0.1 is ten times slower; default: 1"
+    )
+    render.add_argument(
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help="also draw the truth and each joint's error: a recording with truth, or a motion.npz",
+    )
+    render.add_argument("--from", type=finite, dest="start_s", metavar="S", help="begin here")
+    render.add_argument("--to", type=finite, dest="stop_s", metavar="S", help="end before this")
+    render.add_argument(
+        "--flownet", type=Path, metavar="CARD.json", help="weights whose flow is drawn"
     )
     force_option(render)
     sensor_options(render)
     body_option(render)
     backend_option(render)
-    orientation_options(render)
 
 
 def _render(options: argparse.Namespace) -> int:
     from eventhpe.body import load_body
-    from eventhpe.rendering import render_overlay
+    from eventhpe.rendering import VIEWS, ensure_output, load_truth, render_overlay
     from eventhpe.sequence import MotionSequence
+    from eventhpe.weights import FLOWNET
 
-    motion = MotionSequence.load(options.motion)
+    low, high = SPEEDS
+    if not low <= options.speed <= high:
+        expected = f"{low:g} to {high:g}"
+        raise InputError("--speed", f"{options.speed:g}", expected, "Choose one of these.")
     out = options.out or options.motion.parent / "overlay.mp4"
+    ensure_output(out, replace=options.force)
+    whole = MotionSequence.load(options.motion)
+    motion = whole.slice(microseconds(options.start_s), microseconds(options.stop_s))
+    if len(whole) and not len(motion):
+        found = f"none of the steps from {whole.t_us[0] / 1e6:g} to {whole.t_us[-1] / 1e6:g} s"
+        raise InputError("--from/--to", found, "a span with steps", "Choose times among these.")
+    recording, body = open_source(options), load_body(options.body)
     backend = render_overlay(
         motion,
-        open_source(options),
-        load_body(options.body),
+        recording,
+        body,
         out,
-        orient=orient_of(options),
+        views=options.views or VIEWS,
+        truth=load_truth(options.truth, motion, body) if options.truth else None,
+        speed=options.speed,
+        flownet=options.flownet or FLOWNET,
         backend=options.backend,
     )
     print(f"overlay: {out} (meshes drawn by {backend})")

@@ -1,13 +1,13 @@
-"""Draw a mesh shaded, by OpenGL where it works and by our own rasterizer everywhere else."""
+"""Draw a mesh shaded: by our own rasterizer, which runs everywhere, or by OpenGL if asked to."""
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from eventhpe.rasterizer import Buffers, rasterize
-from eventhpe.rendering.opengl import PyrenderCanvas, find_route
+from eventhpe.rendering.opengl import PyrenderCanvas, missing_backend, require_backend
 
-BACKENDS = ("egl", "osmesa", "rasterizer")
+BACKENDS = ("rasterizer", "egl", "osmesa")
 DEFAULT_COLOUR = (0, 190, 140)
 
 # Towards the light, camera frame (y down, z forward): over the viewer's left shoulder.
@@ -24,15 +24,14 @@ class MeshRenderer:
     Args:
         width, height: image size in pixels.
         K: (3, 3) upper-triangular intrinsics.
-        backend: one of ``BACKENDS``, or None for the first that works here. An OpenGL backend
-            that does not work here is replaced by the rasterizer, never an error.
+        backend: one of ``BACKENDS``; None is the first.
 
     Attributes:
         backend: which of ``BACKENDS`` draws.
-        reason: why OpenGL does not draw; '' when it does or was not asked for.
 
     Raises:
         ValueError: unknown backend, or K of another shape.
+        InputError: the backend asked for does not work here.
     """
 
     def __init__(
@@ -43,24 +42,20 @@ class MeshRenderer:
         self._K = np.array(K, dtype=np.float64)
         if self._K.shape != (3, 3):
             raise ValueError(f"K has shape {self._K.shape}, not (3, 3)")
-        self.backend, self.reason = "rasterizer", ""
+        self.backend = backend or BACKENDS[0]
         self._canvas: PyrenderCanvas | None = None
         self._buffers: Buffers | None = None
         self._width, self._height = width, height
-        if backend != "rasterizer":
-            self._try_opengl(backend)
+        if self.backend != "rasterizer":
+            self._canvas = self._opengl()
 
-    def _try_opengl(self, wanted: str | None) -> None:
-        route = find_route(wanted)
-        self.reason = route.reason
-        if route.platform is None:
-            return
+    def _opengl(self) -> PyrenderCanvas:
+        require_backend(self.backend)
         try:
-            self._canvas = PyrenderCanvas(self._width, self._height, self._K, route.platform)
-            self.backend = route.platform
-        # PyOpenGL and drivers fail in many types; none of them may stop a user without OpenGL.
+            return PyrenderCanvas(self._width, self._height, self._K, self.backend)
+        # PyOpenGL and drivers fail in many types.
         except Exception as error:
-            self.reason = f"{route.platform}: {type(error).__name__}: {error}"
+            raise missing_backend(self.backend, f"{type(error).__name__}: {error}") from error
 
     def render(
         self,
@@ -77,6 +72,19 @@ class MeshRenderer:
         Raises:
             ValueError: wrong shapes.
         """
+        rgb, depth = self.draw(vertices, faces, colour)
+        return rgb, np.isfinite(depth)
+
+    def draw(
+        self,
+        vertices: NDArray[np.floating],
+        faces: NDArray[np.integer],
+        colour: tuple[int, int, int] = DEFAULT_COLOUR,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """As `render`, with the depth (H, W) in metres instead of the mask: inf off the mesh.
+
+        The depth is overwritten by the next picture.
+        """
         vertices = np.asarray(vertices, dtype=np.float32)
         if vertices.ndim != 2 or vertices.shape[1] != 3:
             raise ValueError(f"vertices have shape {vertices.shape}, not (V, 3)")
@@ -89,7 +97,7 @@ class MeshRenderer:
         vertices: NDArray[np.float32],
         faces: NDArray[np.int32],
         colour: tuple[int, int, int],
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         self._buffers = buffers = rasterize(
             vertices, faces, self._K, self._width, self._height, out=self._buffers
         )
@@ -104,7 +112,7 @@ class MeshRenderer:
             np.array(colour, dtype=np.float32),
             rgb,
         )
-        return rgb, buffers.silhouette
+        return rgb, buffers.depth
 
     def close(self) -> None:
         """Free the OpenGL context, where there is one."""

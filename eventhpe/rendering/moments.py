@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,31 @@ Orient = Callable[[EventStream], EventStream]
 
 
 @dataclass(frozen=True)
+class Pose:
+    """The posed body.
+
+    Attributes:
+        seen: (V, 3) where a pinhole camera sees the vertices as the true one does, see `as_seen`.
+        vertices, joints: (V, 3) and (24, 3), camera frame, metres.
+    """
+
+    seen: NDArray[np.float32]
+    vertices: NDArray[np.float32]
+    joints: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Moment:
-    """One step: the events of its window [t - window, t), the mesh (None if absent), the label."""
+    """One step: the events of its window [t - window, t), the pose (None if absent), the label."""
 
     events: EventStream
-    vertices: NDArray[np.float32] | None
+    pose: Pose | None
     label: Label
+
+    @property
+    def vertices(self) -> NDArray[np.float32] | None:
+        """The pose's ``seen``."""
+        return None if self.pose is None else self.pose.seen
 
 
 def moments(
@@ -70,10 +89,23 @@ def _stream(
         last,
         EventStream.empty(motion.width, motion.height),
     )
-    for step, window, posed in zip(steps, windows, motion.posed(body, steps), strict=True):
+    known = poses(motion, body, steps, motion.K)
+    for step, window, pose in zip(steps, windows, known, strict=True):
+        yield Moment(window.events, pose, _label(motion, step))
+
+
+def poses(
+    motion: MotionSequence, body: Body, steps: range, K: NDArray[np.float64]
+) -> Iterator[Pose | None]:
+    """The poses of ``steps`` in order, None where nobody is there.
+
+    Args:
+        K: (3, 3) of the pinhole camera that shall see them as the motion's own camera does.
+    """
+    camera = motion.camera
+    for step, (vertices, joints) in zip(steps, motion.posed(body, steps), strict=True):
         absent = motion.state[step] == ABSENT
-        vertices = None if absent else _through_lens(posed[0], motion)
-        yield Moment(window.events, vertices, _label(motion, step))
+        yield None if absent else Pose(as_seen(vertices, camera, K), vertices, joints)
 
 
 def check_match(
@@ -126,18 +158,20 @@ def _label(motion: MotionSequence, step: int) -> Label:
     )
 
 
-def _through_lens(vertices: NDArray[np.float32], motion: MotionSequence) -> NDArray[np.float32]:
-    """Move the vertices at equal depth to where an ideal pinhole camera sees them distorted.
+def as_seen(
+    points: NDArray[np.float32], camera: Camera, K: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Move points at equal depth to where a pinhole camera of ``K`` sees them as ``camera`` does.
 
     The sensor's events are distorted by its lens, and the renderers know pinholes only. Exact at
     the vertices; edges between them stay straight.
     """
-    camera = motion.camera
-    if not camera.bends:
-        return vertices
-    z = vertices[:, 2:]
-    seen = replace(camera, K=np.eye(3)).project(vertices.astype(np.float64)) * z
-    return np.concatenate([seen, z], axis=1).astype(np.float32)
+    if not camera.bends and np.array_equal(camera.K, K):
+        return points
+    z = points[:, 2:].astype(np.float64)
+    pixels = camera.project(points.astype(np.float64))
+    rays = (pixels - K[:2, 2]) @ np.linalg.inv(K[:2, :2]).T
+    return np.concatenate([rays * z, z], axis=1).astype(np.float32)
 
 
 def _box_through_lens(

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventhpe.errors import InputError
+
 PLATFORMS = ("egl", "osmesa")
 _VARIABLE = "PYOPENGL_PLATFORM"
 _PROBE_SECONDS = 60.0
@@ -84,6 +86,29 @@ def find_route(wanted: str | None = None) -> Route:
     return Route(None, "; ".join(reasons))
 
 
+def require_backend(name: str | None) -> None:
+    """Refuse an OpenGL platform that does not work here, before any work is done for it.
+
+    Args:
+        name: a platform; None and what is no platform are let pass.
+
+    Raises:
+        InputError: it does not work.
+    """
+    if name in PLATFORMS and (route := find_route(name)).platform is None:
+        raise missing_backend(name, route.reason)
+
+
+def missing_backend(name: str, reason: str) -> InputError:
+    """The error of a backend that does not work here."""
+    return InputError(
+        "--backend",
+        f"{name}, which does not work here ({reason})",
+        "a backend that works",
+        "Leave it out: the project's own rasterizer draws; eventhpe doctor says what is missing.",
+    )
+
+
 class PyrenderCanvas:
     """Draws one mesh at a time through pyrender on the platform given.
 
@@ -119,8 +144,9 @@ class PyrenderCanvas:
         vertices: NDArray[np.float32],
         faces: NDArray[np.int32],
         colour: tuple[int, int, int],
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Draw vertices (V, 3) in our camera frame; returns rgb (H, W, 3) and mask (H, W)."""
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Draw vertices (V, 3) in our camera frame; returns rgb (H, W, 3) and depth (H, W), metres,
+        inf where there is nothing."""
         # Our frame is x right, y down, z forward; OpenGL's is x right, y up, z backward.
         flipped = vertices * np.array([1, -1, -1], dtype=np.float32)
         flipped[:, 0] += self._skew * vertices[:, 1]
@@ -138,8 +164,9 @@ class PyrenderCanvas:
             rgb, depth = self._renderer.render(self._scene)
         finally:
             self._scene.remove_node(node)
-        # OSMesa ignores the alpha flag, so the mask is taken from the depth.
-        return np.ascontiguousarray(rgb[..., :3], dtype=np.uint8), depth > 0
+        # OSMesa ignores the alpha flag, so what is drawn is told by the depth, 0 where nothing is.
+        there = np.where(depth > 0, depth, np.inf).astype(np.float32)
+        return np.ascontiguousarray(rgb[..., :3], dtype=np.uint8), there
 
     def close(self) -> None:
         """Free the OpenGL context."""

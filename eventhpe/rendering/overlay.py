@@ -1,7 +1,9 @@
-"""One picture of the result: the events on the left, the mesh laid over them on the right."""
+"""The camera's picture: events in the colours of their polarity, and meshes laid over them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -10,32 +12,34 @@ from PIL import Image, ImageDraw, ImageFont
 
 from eventhpe.events.stream import EventStream
 from eventhpe.rendering.mesh import MeshRenderer
-from eventhpe.sequence import STATE_NAMES
+from eventhpe.sequence import HELD, STATE_NAMES
 
 Picture = NDArray[np.uint8]
 Mesh = tuple[NDArray[np.floating], NDArray[np.integer]]
 Colour = tuple[int, int, int]
 
 # Okabe and Ito's palette, told apart with every common kind of colour vision. Orange events got
-# brighter, blue ones darker; the body's two tints differ from both.
+# brighter, blue ones darker; an estimate is green or, held, purple and striped; the truth yellow.
 BACKGROUND = 24  # of 255, grey
 POLARITY_COLOURS = np.array([[70, 150, 225], [230, 159, 0]], dtype=np.uint8)
 STATE_COLOURS: dict[str, Colour] = {"tracked": (20, 200, 145), "held": (215, 130, 180)}
-REGION_COLOUR: Colour = (240, 228, 66)
+TRUTH_COLOUR: Colour = (240, 228, 66)
+REGION_COLOUR: Colour = (190, 190, 190)
 TEXT_COLOUR: Colour = (235, 235, 235)
 ALPHA = 0.6
+STRIPE = 5  # pixels
 
 _ENOUGH_ROWS = 450
-_GAP, _GAP_GREY = 4, 90
+_MOST_COLUMNS, _MOST_ROWS = 32 / 15, 1.6  # of a panel, over the rows that are enough
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things stand in the picture of a sensor of ``width`` x ``height`` pixels.
+    """How large a panel shows a sensor of ``width`` x ``height`` pixels.
 
-    Small sensors are enlarged by a whole factor ``scale`` until at least ``rows`` rows are
-    filled; pixel u of the sensor is then seen at (u + 0.5) scale - 0.5. All picture sizes are
-    even, as H.264 asks.
+    Small sensors are enlarged by a whole factor until at least ``rows`` rows are filled, large
+    ones shrunk until they have 1.6 as many rows, or too many columns (960x720 for 450 rows);
+    pixel u of the sensor is then seen at (u + 0.5) scale - 0.5.
     """
 
     width: int
@@ -43,24 +47,22 @@ class Layout:
     rows: int = _ENOUGH_ROWS
 
     @property
-    def scale(self) -> int:
-        """Whole enlargement factor, at least 1."""
-        return max(1, -(-self.rows // self.height))
+    def scale(self) -> float:
+        """Enlargement factor, a whole number where it is above 1."""
+        if self.height < self.rows:
+            return float(-(-self.rows // self.height))
+        most = self.rows * _MOST_COLUMNS / self.width, self.rows * _MOST_ROWS / self.height
+        return min(1.0, *most)
 
     @property
     def panel(self) -> tuple[int, int]:
         """(width, height) of one panel."""
-        return self.width * self.scale, self.height * self.scale
+        return round(self.width * self.scale), round(self.height * self.scale)
 
     @property
     def caption(self) -> int:
-        """Rows of the strip of text above the panels."""
-        return 26 + self.panel[1] % 2
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the whole picture: two panels, a gap, and the caption above."""
-        return 2 * self.panel[0] + _GAP, self.caption + self.panel[1]
+        """Rows of the strip of text above a panel."""
+        return 26
 
     def intrinsics(self, K: NDArray[np.floating]) -> NDArray[np.float64]:
         """The enlarged panel's intrinsics, by the half-pixel convention."""
@@ -100,15 +102,50 @@ class Label:
         return f"{self.t_us / 1e6:8.3f} s   {STATE_NAMES[self.state]}   conf. {self.confidence:.2f}"
 
 
-def event_picture(events: EventStream, scale: int = 1) -> Picture:
-    """Each pixel in the colour of its last event's polarity, enlarged without smoothing.
+def event_picture(events: EventStream, scale: float = 1.0) -> Picture:
+    """Each pixel in the colour of its last event's polarity, resized without smoothing.
 
-    Returns (height * scale, width * scale, 3) uint8.
+    Returns (round(height * scale), round(width * scale), 3) uint8.
     """
-    shape = (events.height * scale, events.width * scale, 3)
+    shape = (round(events.height * scale), round(events.width * scale), 3)
     picture = np.full(shape, BACKGROUND, dtype=np.uint8)
-    _paint(events.x, events.y, events.p, scale, POLARITY_COLOURS, picture)
+    block = max(1, int(scale))
+    across = (np.arange(events.width) * scale).astype(np.int64).clip(max=shape[1] - block)
+    down = (np.arange(events.height) * scale).astype(np.int64).clip(max=shape[0] - block)
+    _paint(events.x, events.y, events.p, across, down, block, POLARITY_COLOURS, picture)
     return picture
+
+
+class Figure(NamedTuple):
+    """A mesh to draw: vertices (V, 3) before the renderer's camera, faces (F, 3), its colour."""
+
+    vertices: NDArray[np.floating]
+    faces: NDArray[np.integer]
+    colour: Colour
+    striped: bool = False
+
+
+def estimate_figure(mesh: Mesh | None, state: int) -> Figure | None:
+    """The estimate in its state's look; None where there is nobody."""
+    colour = STATE_COLOURS.get(STATE_NAMES[state])
+    return None if mesh is None or colour is None else Figure(*mesh, colour, state == HELD)
+
+
+def draw_figures(
+    picture: Picture, figures: Sequence[Figure], renderer: MeshRenderer, alpha: float
+) -> None:
+    """Lay meshes over a picture of the renderer's size, in place; the nearer one hides the other.
+
+    Args:
+        alpha: how much of a mesh is seen, against what it lies on; stripes show half as much.
+    """
+    nearest: NDArray[np.float32] = np.full(picture.shape[:2], np.inf, np.float32)
+    colours = np.empty_like(picture)
+    seen = np.zeros(picture.shape[:2], np.float32)
+    for figure in figures:
+        rgb, depth = renderer.draw(figure.vertices, figure.faces, figure.colour)
+        _put(rgb, depth, alpha, figure.striped, nearest, colours, seen)
+    _blend(picture, colours, seen)
 
 
 def draw_body(
@@ -117,64 +154,24 @@ def draw_body(
     """Lay the mesh and the region's box over one panel, in place.
 
     Args:
-        picture: (H scale, W scale, 3) events.
+        picture: events, as large as the layout's panel.
         mesh: vertices (V, 3) in the camera frame and faces (F, 3); None, or an absent person's,
             draws nothing.
         renderer: from ``layout.renderer``.
     """
-    colour = STATE_COLOURS.get(STATE_NAMES[label.state])
-    if mesh is not None and colour is not None:
-        rgb, mask = renderer.render(*mesh, colour=colour)
-        _blend(picture, rgb, mask, np.float32(ALPHA))
-    if label.region is not None:
-        _outline(picture, label.region, layout.scale)
+    figure = estimate_figure(mesh, label.state)
+    if figure is not None:
+        draw_figures(picture, [figure], renderer, ALPHA)
+    draw_region(picture, label.region, layout.scale)
 
 
-def overlay_frame(
-    events: EventStream, mesh: Mesh | None, label: Label, layout: Layout, renderer: MeshRenderer
-) -> Picture:
-    """The video's frame: events left, the same events under the mesh right, a caption above.
-
-    Args as in `draw_body`. Returns (height, width, 3) uint8 of ``layout.size``.
-
-    Raises:
-        ValueError: the events are of another sensor than the layout.
-    """
-    if (events.width, events.height) != (layout.width, layout.height):
-        raise ValueError(
-            f"events of {events.width}x{events.height}, layout of {layout.width}x{layout.height}"
-        )
-    width, height = layout.size
-    frame = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
-    panel = event_picture(events, layout.scale)
-    across = layout.panel[0]
-    frame[layout.caption :, :across] = panel
-    frame[layout.caption :, across : across + _GAP] = _GAP_GREY
-    draw_body(panel, mesh, label, layout, renderer)
-    frame[layout.caption :, across + _GAP :] = panel
-    write_text(frame, f"{label.text}   {len(events):,} events", layout.caption)
-    return frame
-
-
-def write_text(picture: Picture, text: str, rows: int) -> None:
-    """Write one line into the top ``rows`` of the picture, in place."""
-    strip = Image.new("RGB", (picture.shape[1], rows), (BACKGROUND,) * 3)
-    ImageDraw.Draw(strip).text(
-        (6, rows / 2), text, fill=TEXT_COLOUR, font=_font(rows * 0.6), anchor="lm"
-    )
-    picture[:rows] = np.asarray(strip)
-
-
-@cache
-def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def _outline(picture: Picture, region: tuple[float, float, float, float], scale: int) -> None:
-    """A one-pixel box around the sensor pixels of the region, cut at the picture's border."""
-    x0, y0, w, h = region
-    if not (np.isfinite(region).all() and w > 0 and h > 0):
+def draw_region(
+    picture: Picture, region: tuple[float, float, float, float] | None, scale: float
+) -> None:
+    """A one-pixel box around the sensor pixels of a region, cut at the picture's border."""
+    if region is None or not (np.isfinite(region).all() and min(region[2:]) > 0):
         return
+    x0, y0, w, h = region
     # Box edges lie on pixel borders: sensor pixel x0 begins at picture column x0 * scale.
     left, right = round(x0 * scale), round((x0 + w) * scale) - 1
     top, bottom = round(y0 * scale), round((y0 + h) * scale) - 1
@@ -189,23 +186,76 @@ def _outline(picture: Picture, region: tuple[float, float, float, float], scale:
             picture[down, x] = REGION_COLOUR
 
 
+def write_text(
+    picture: Picture, text: str | Sequence[str], rows: int, widest: Sequence[str] = ()
+) -> None:
+    """Write one line into the top ``rows`` of the picture, in place, as large as it fits.
+
+    Args:
+        text: of one piece, or of several.
+        widest: as many texts that take the most room, where pieces shall keep their places.
+    """
+    pieces = [text] if isinstance(text, str) else list(text)
+    width = picture.shape[1]
+    strip = Image.new("RGB", (width, rows), (BACKGROUND,) * 3)
+    draw = ImageDraw.Draw(strip)
+    size = rows * 0.6
+    room = [font(size).getlength(piece) + size for piece in widest or pieces]
+    size *= min(1.0, (width - 12) / (sum(room) - size))
+    x = 6.0
+    for piece, taken in zip(pieces, room, strict=True):
+        draw.text((x, rows / 2), piece, fill=TEXT_COLOUR, font=font(size), anchor="lm")
+        x += taken * size / (rows * 0.6)
+    picture[:rows] = np.asarray(strip)
+
+
+def mesh_colours() -> Picture:
+    """(M, 3) what meshes look like: every tint, from dark to lit, over all that may lie behind."""
+    tints = np.array([*STATE_COLOURS.values(), TRUTH_COLOUR], float)
+    light = np.linspace(0.3, 1.25, 12)[:, None, None]
+    shades = np.minimum(tints * light, 255).reshape(-1, 1, 3)
+    behind = np.concatenate([np.full((1, 3), BACKGROUND), POLARITY_COLOURS])
+    mixed = np.concatenate([a * shades + (1 - a) * behind for a in (ALPHA, 0.5 * ALPHA, 1.0)])
+    return np.unique(mixed.reshape(-1, 3).round().astype(np.uint8), axis=0)
+
+
+@cache
+def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own, ``size`` pixels."""
+    return ImageFont.load_default(size)
+
+
 @njit(cache=True, nogil=True)
-def _paint(xs, ys, ps, scale, colours, picture):  # type: ignore[no-untyped-def]
+def _paint(xs, ys, ps, across, down, block, colours, picture):  # type: ignore[no-untyped-def]
     for i in range(len(xs)):
-        x0, y0, p = xs[i] * scale, ys[i] * scale, ps[i]
-        for y in range(y0, y0 + scale):
-            for x in range(x0, x0 + scale):
+        x0, y0, p = across[xs[i]], down[ys[i]], ps[i]
+        for y in range(y0, y0 + block):
+            for x in range(x0, x0 + block):
                 for k in range(3):
                     picture[y, x, k] = colours[p, k]
 
 
 @njit(cache=True, nogil=True)
-def _blend(picture, rgb, mask, alpha):  # type: ignore[no-untyped-def]
-    """picture = alpha rgb + (1 - alpha) picture on the mask, in place."""
-    height, width = mask.shape
+def _put(rgb, depth, alpha, striped, nearest, colours, seen):  # type: ignore[no-untyped-def]
+    """Keep what is nearer than all before: its colour, depth, and how much of it is seen."""
+    height, width = depth.shape
     for y in range(height):
         for x in range(width):
-            if mask[y, x]:
+            if depth[y, x] < nearest[y, x]:
+                nearest[y, x] = depth[y, x]
+                colours[y, x] = rgb[y, x]
+                faint = striped and (x + y) // STRIPE % 2 == 1
+                seen[y, x] = 0.5 * alpha if faint else alpha
+
+
+@njit(cache=True, nogil=True)
+def _blend(picture, colours, seen):  # type: ignore[no-untyped-def]
+    """picture = seen colours + (1 - seen) picture, in place."""
+    height, width = seen.shape
+    for y in range(height):
+        for x in range(width):
+            share = seen[y, x]
+            if share > 0:
                 for k in range(3):
-                    mixed = alpha * rgb[y, x, k] + (1 - alpha) * picture[y, x, k]
+                    mixed = share * colours[y, x, k] + (1 - share) * picture[y, x, k]
                     picture[y, x, k] = np.uint8(mixed + 0.5)

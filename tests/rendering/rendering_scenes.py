@@ -41,7 +41,22 @@ class BallBody:
         transl: torch.Tensor,
     ) -> BodyOutput:
         assert len(betas) == len(global_orient) == len(body_pose) == len(transl)
-        return BodyOutput(self.rest + transl[:, None], torch.zeros(len(betas), 24, 3))
+        joints = self.joints(betas, global_orient, body_pose, transl)
+        return BodyOutput(self.rest + transl[:, None], joints)
+
+    def joints(
+        self,
+        betas: torch.Tensor,
+        global_orient: torch.Tensor,
+        body_pose: torch.Tensor,
+        transl: torch.Tensor,
+    ) -> torch.Tensor:
+        """All in the middle of the ball."""
+        return transl[:, None].expand(-1, 24, 3)
+
+    def rest_joints(self, betas: torch.Tensor) -> torch.Tensor:
+        """All at the origin."""
+        return torch.zeros(len(betas), 24, 3)
 
 
 class MemoryRecording(Recording):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
+from eventhpe.errors import InputError
 from eventhpe.rendering import opengl
 from eventhpe.rendering.mesh import MeshRenderer, vertex_normals
 from tests.rendering.rendering_scenes import K, ball
@@ -54,12 +55,15 @@ def test_a_second_picture_does_not_change_the_first() -> None:
 OPENGL_SCRIPT = """
 import sys
 import numpy as np
+from eventhpe.errors import InputError
 from eventhpe.rendering.mesh import MeshRenderer
 backend, given, out = sys.argv[1:]
 mesh = np.load(given)
-with MeshRenderer(640, 480, mesh["K"], backend) as renderer:
-    if renderer.backend != backend:
-        sys.exit("no OpenGL here: " + renderer.reason)
+try:
+    renderer = MeshRenderer(640, 480, mesh["K"], backend)
+except InputError as error:
+    sys.exit(f"no OpenGL here: {error}")
+with renderer:
     # A second mesh in one renderer: nothing of the first may stay.
     renderer.render(mesh["vertices"] - 0.5, mesh["faces"])
     rgb, mask = renderer.render(mesh["vertices"], mesh["faces"], colour=(250, 0, 0))
@@ -91,16 +95,19 @@ def test_opengl_and_the_rasterizer_draw_one_silhouette(backend: str, tmp_path: P
     assert rgb[theirs][:, 0].mean() > rgb[theirs][:, 1].mean() + 60
 
 
-def test_without_opengl_the_rasterizer_draws_and_the_reason_is_told(monkeypatch) -> None:
+def test_without_opengl_the_rasterizer_draws_and_asking_for_it_is_told_why(monkeypatch) -> None:
     monkeypatch.delenv("PYOPENGL_PLATFORM", raising=False)
     monkeypatch.delitem(sys.modules, "OpenGL", raising=False)
     monkeypatch.setattr(opengl, "probe", lambda platform: f"{platform}: no library")
     with MeshRenderer(128, 120, K) as renderer:
         assert renderer.backend == "rasterizer"
-        assert "egl: no library" in renderer.reason
-        assert "osmesa: no library" in renderer.reason
         _, mask = renderer.render(*ball(0, 0, 3))
     assert mask.any()
+    with pytest.raises(InputError, match=r"egl, which does not work here \(egl: no library\)"):
+        MeshRenderer(128, 120, K, "egl")
+    with pytest.raises(InputError, match="Leave it out"):
+        opengl.require_backend("osmesa")
+    opengl.require_backend("rasterizer")
 
 
 def test_a_failing_probe_is_a_reason_not_an_error(monkeypatch) -> None:
@@ -115,14 +122,14 @@ def test_osmesa_is_taken_where_egl_fails(monkeypatch) -> None:
     assert opengl.find_route() == opengl.Route("osmesa", "")
 
 
-def test_a_canvas_that_fails_after_its_probe_falls_back(monkeypatch) -> None:
+def test_a_canvas_that_fails_after_its_probe_is_told(monkeypatch) -> None:
     def broken(*args: object) -> None:
         raise OSError("driver lost")
 
-    monkeypatch.setattr("eventhpe.rendering.mesh.find_route", lambda w: opengl.Route("egl", ""))
+    monkeypatch.setattr(opengl, "find_route", lambda wanted: opengl.Route(wanted, ""))
     monkeypatch.setattr("eventhpe.rendering.mesh.PyrenderCanvas", broken)
-    renderer = MeshRenderer(128, 120, K)
-    assert (renderer.backend, "driver lost" in renderer.reason) == ("rasterizer", True)
+    with pytest.raises(InputError, match="OSError: driver lost"):
+        MeshRenderer(128, 120, K, "egl")
 
 
 def test_a_platform_set_for_a_window_system_is_left_alone(monkeypatch) -> None:

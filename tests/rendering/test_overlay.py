@@ -6,16 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventhpe.events.stream import EventStream
+from eventhpe.rendering.mesh import MeshRenderer
 from eventhpe.rendering.overlay import (
     ALPHA,
     BACKGROUND,
     POLARITY_COLOURS,
     REGION_COLOUR,
+    Figure,
     Label,
     Layout,
     draw_body,
+    draw_figures,
     event_picture,
-    overlay_frame,
 )
 from tests.rendering.rendering_scenes import ABSENT, HELD, TRACKED, K, ball
 
@@ -33,17 +35,28 @@ def panel(state: int, region=None, mesh=None, alpha_over: int = 0) -> np.ndarray
 
 
 @given(st.integers(1, 2000), st.integers(1, 2000))
-def test_every_picture_has_even_sides(width: int, height: int) -> None:
-    layout = Layout(width, height)
-    assert layout.size[0] % 2 == layout.size[1] % 2 == 0
-    assert layout.panel[1] >= 450
+def test_panels_are_neither_tiny_nor_gigantic(width: int, height: int) -> None:
+    across, down = Layout(width, height).panel
+    assert across <= 960 or height < 450
+    assert down <= 900
+    assert down >= 450 or width > 960
 
 
 @pytest.mark.parametrize(
-    ("size", "scale"), [((128, 128), 4), ((346, 260), 2), ((640, 480), 1), ((1280, 720), 1)]
+    ("size", "scale"),
+    [((128, 128), 4), ((346, 260), 2), ((640, 480), 1), ((1280, 720), 0.75), ((720, 1280), 0.5625)],
 )
-def test_small_sensors_are_enlarged(size: tuple[int, int], scale: int) -> None:
-    assert Layout(*size).scale == scale
+def test_small_sensors_are_enlarged_and_large_ones_shrunk(
+    size: tuple[int, int], scale: float
+) -> None:
+    assert Layout(*size).scale == pytest.approx(scale)
+
+
+@given(st.integers(0, 1279), st.integers(0, 719))
+def test_a_shrunk_picture_keeps_a_lone_event_in_its_place(x: int, y: int) -> None:
+    events = EventStream.from_arrays(*(np.array([v]) for v in (x, y, 0, 1)), 1280, 720)
+    rows, columns = np.nonzero((event_picture(events, 0.75) == POLARITY_COLOURS[1]).all(axis=2))
+    assert [columns, rows] == [pytest.approx([0.75 * x], abs=1), pytest.approx([0.75 * y], abs=1)]
 
 
 def test_events_fill_whole_blocks_and_the_last_one_counts() -> None:
@@ -102,23 +115,28 @@ def test_a_region_that_is_not_in_the_picture_draws_nothing(region) -> None:
     assert not panel(ABSENT, region=region).any()
 
 
-def test_the_frame_has_events_left_and_the_same_under_the_mesh_right() -> None:
-    layout = Layout(128, 120)
-    with layout.renderer(K, "rasterizer") as renderer:
-        frame = overlay_frame(EVENTS, ball(0, 0, 3), Label(0, TRACKED, 0.5), layout, renderer)
-        _, mask = renderer.render(*ball(0, 0, 3))
-    assert frame.shape == (layout.size[1], layout.size[0], 3)
-    left, right = frame[layout.caption :, :512], frame[layout.caption :, -512:]
-    assert np.array_equal(left, event_picture(EVENTS, 4))
-    assert np.array_equal((left != right).any(axis=2), mask)
-    assert (frame[: layout.caption] > 150).any(), "the caption is written"
+def test_held_is_striped_so_that_it_is_known_without_colours() -> None:
+    tracked, held = (panel(state).mean(axis=2) for state in (TRACKED, HELD))
+    middle = slice(265, 295), slice(225, 255)
+    assert held[middle].std() > 3 * tracked[middle].std()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_nearer_mesh_hides_the_other(order: tuple[int, int]) -> None:
+    figures = [
+        Figure(*ball(0, 0, 3, radius=0.1), (250, 0, 0)),
+        Figure(*ball(0, 0, 4, radius=0.8), (0, 0, 250)),
+    ]
+    picture = np.zeros((120, 128, 3), np.uint8)
+    with MeshRenderer(128, 120, K) as renderer:
+        draw_figures(picture, [figures[k] for k in order], renderer, 1.0)
+    red, blue = picture[..., 0] > 50, picture[..., 2] > 50
+    assert not (red & blue).any(), "nothing shows through"
+    # Seen areas: pi (fx r / z)(fy r / z), the smaller cut out of the larger.
+    near, far = (np.pi * 150 * 190 * (r / z) ** 2 for r, z in ((0.1, 3), (0.8, 4)))
+    assert red.sum() == pytest.approx(near, rel=0.1)
+    assert blue.sum() == pytest.approx(far - near, rel=0.1)
 
 
 def test_the_label_tells_time_state_and_confidence() -> None:
     assert Label(1_250_000, HELD, 0.456).text.split() == ["1.250", "s", "held", "conf.", "0.46"]
-
-
-def test_events_of_another_sensor_are_refused() -> None:
-    layout = Layout(64, 64)
-    with layout.renderer(K, "rasterizer") as renderer, pytest.raises(ValueError, match="64x64"):
-        overlay_frame(EVENTS, None, Label(0, TRACKED, 1.0), layout, renderer)
