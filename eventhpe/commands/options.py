@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -163,6 +164,18 @@ def orient_of(options: argparse.Namespace) -> "Callable[[EventStream], EventStre
 def turned_of(options: argparse.Namespace) -> list[int]:
     """What `orientation_options` ask for, as `MotionSequence.turned`."""
     return [options.rotate, int(options.flip_x), int(options.flip_y)]
+
+
+def roi_in(command_line: str) -> tuple[int, int, int, int] | None:
+    """The ``--roi`` that a recorded command line of `infer` gave; None where there is none."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--roi", type=_box)
+    try:
+        found, _ = parser.parse_known_args(shlex.split(command_line))
+    except (argparse.ArgumentError, ValueError):  # no command line of ours
+        return None
+    roi: tuple[int, int, int, int] | None = found.roi
+    return roi
 
 
 def device_of(name: str) -> str:
