@@ -78,6 +78,12 @@ function followWithVideo(clock, video, step) {
     }
   });
   video.addEventListener("loadeddata", () => clock.tell());
+  const fail = () => {
+    video.hidden = true;
+    document.getElementById("no-video").hidden = false;
+  };
+  if (video.error) fail(); // before anybody could listen
+  video.addEventListener("error", fail);
   video.addEventListener("seeked", () => !clock.playing && clock.tell());
 }
 
@@ -114,7 +120,7 @@ function followWithPlots(clock, plots, steps, states) {
       const index = indexAt(seconds, clock.seconds);
       outputs.forEach((output, curve) => {
         const value = curves[curve][index];
-        output.textContent = Number.isNaN(value) ? "\u2013" : grouped(value, digits);
+        output.textContent = Number.isFinite(value) ? grouped(value, digits) : "\u2013";
       });
     }
     state.textContent = STATES[states[indexAt(steps, clock.seconds)]];

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventhpe.sequence import ABSENT, STATE_NAMES
+from eventhpe.sequence import STATE_NAMES
 
 Float = NDArray[np.floating[Any]]
 
-BLUE, VERMILLION, BLACK, PURPLE = "#0072B2", "#D55E00", "#222222", "#8E4B7A"
+BLUE, VERMILLION, BLACK = "#0072B2", "#D55E00", "#222222"
 
 _HEIGHT = 150  # pixels of a plot's curves
 _WIDTH = 1000  # units of the stretched picture
@@ -209,8 +209,7 @@ def _band(state: int, start: float, stop: float, span: tuple[float, float]) -> s
     if width < _NAMED_SHARE:
         return drawn
     middle = f"x='{100 * (left + width / 2):.3f}%' y='{_BAND_HEIGHT / 2 + 4:g}'"
-    shown = "nobody" if state == ABSENT else name
-    return f"{drawn}<text class='name' {middle} text-anchor='middle'>{shown}</text>"
+    return f"{drawn}<text class='name' {middle} text-anchor='middle'>{name}</text>"
 
 
 def _share(value: Any, span: tuple[float, float]) -> Any:
