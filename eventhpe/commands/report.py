@@ -10,10 +10,8 @@ from eventhpe.commands.options import (
     body_option,
     force_option,
     open_source,
-    orientation_options,
     roi_in,
     sensor_options,
-    turned_of,
 )
 
 
@@ -35,23 +33,16 @@ def add(commands: Commands) -> None:
     sensor_options(report)
     body_option(report)
     backend_option(report)
-    orientation_options(report)
 
 
 def _report(options: argparse.Namespace) -> int:
-    from dataclasses import replace
-
-    import numpy as np
-
     from eventhpe.body import load_body
     from eventhpe.files import ensure_writable
+    from eventhpe.rendering import load_truth
     from eventhpe.rendering.report import write_report
-    from eventhpe.rendering.truth import load_truth
     from eventhpe.sequence import MotionSequence
 
     motion = MotionSequence.load(options.motion)
-    if any(turned_of(options)):  # older motion files do not know how the events were turned
-        motion = replace(motion, turned=np.array(turned_of(options)))
     out = options.out or options.motion.parent / "report.html"
     ensure_writable(out, replace=options.force)
     body = load_body(options.body)

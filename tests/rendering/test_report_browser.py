@@ -215,11 +215,11 @@ def test_the_view_turns_zooms_and_shows_or_hides_the_truth(wide) -> None:
     assert np.array_equal(start, back)
     for other in (turned, nearer, alone):
         assert (np.abs(other - start).sum(axis=2) > 60).mean() > 0.005
-    assert orange(start) > 200
-    assert orange(alone) == 0
+    assert yellow(start) > 200
+    assert yellow(alone) == 0
 
 
-def orange(rgb: np.ndarray) -> int:
+def yellow(rgb: np.ndarray) -> int:
     """Pixels in the truth's colour."""
     return int(((rgb[..., 0] - rgb[..., 2] > 60) & (rgb[..., 0] > rgb[..., 1])).sum())
 

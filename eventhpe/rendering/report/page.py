@@ -69,7 +69,14 @@ def write_report(
     with tempfile.TemporaryDirectory() as folder:
         video, sheet = Path(folder) / "overlay.mp4", Path(folder) / "sheet.png"
         drawn_by = render_overlay(
-            motion, recording, body, video, backend=backend, progress=progress
+            motion,
+            recording,
+            body,
+            video,
+            views=("camera",),  # the player shows the world
+            truth=truth,
+            backend=backend,
+            progress=progress,
         )
         contact_sheet(motion, recording, body, sheet, backend=drawn_by)
         video_url, sheet_url = _data_url(video, "video/mp4"), _data_url(sheet, "image/png")

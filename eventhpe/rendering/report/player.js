@@ -3,7 +3,7 @@
 // x right, y up, z towards the recording's camera, metres. Matrices are column-major, as WebGL's.
 
 const FIELD = (40 * Math.PI) / 180; // of view, up and down
-const COLOURS = { held: [0.8, 0.475, 0.655], tracked: [0, 0.62, 0.45], truth: [0.9, 0.624, 0] };
+const COLOURS = { held: [0.8, 0.475, 0.655], tracked: [0, 0.62, 0.45], truth: [0.9, 0.82, 0.15] };
 const VIEWS = { start: [0.5, 0.25], front: [0, 0.05], side: [Math.PI / 2, 0.05], top: [0, 1.5] };
 
 const SKIN_VERTEX = `#version 300 es
@@ -248,7 +248,7 @@ class BodyPlayer {
     const state = actor.stateAt(this.time);
     if (state === ABSENT_STATE || (isTruth && !this.truthShown)) return;
     const colour = isTruth ? COLOURS.truth : COLOURS[state === HELD_STATE ? "held" : "tracked"];
-    gl.uniform4fv(gl.getUniformLocation(this.skin, "colour"), [...colour, isTruth ? 0.6 : 1]);
+    gl.uniform4fv(gl.getUniformLocation(this.skin, "colour"), [...colour, isTruth ? 0.75 : 1]);
     gl.uniformMatrix4fv(gl.getUniformLocation(this.skin, "bones"), false, actor.pose(this.time).bones);
     gl.bindVertexArray(actor.mesh);
     const draw = () => gl.drawElements(gl.TRIANGLES, this.corners, gl.UNSIGNED_INT, 0);
