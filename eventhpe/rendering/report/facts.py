@@ -78,7 +78,7 @@ def parameters_of(
         ("span", f"{motion.t_us[0] / 1e6:.3f} to {motion.t_us[-1] / 1e6:.3f} s"),
         ("steps", f"{len(motion)} ({', '.join(f'{n} {name}' for n, name in counts)})"),
         ("step, window", f"{motion.step_us / 1000:g} ms, {motion.window_us / 1000:g} ms"),
-        ("gravity", f"from {motion.up_source}; up is {up} in the camera's frame"),
+        ("gravity", f"{motion.up_source}; up is {up} in the camera's frame"),
         ("floor", floor),
         ("body", f"{body.body_id}, sha256 {body.sha256 or 'unknown'}"),
         ("shape (betas)", ", ".join(f"{value:.3f}" for value in motion.betas)),
