@@ -14,6 +14,7 @@ TOPICS = (
     "fitting",
     "simulation",
     "inference",
+    "report",
     "flow",
     "shape",
     "streaming",
