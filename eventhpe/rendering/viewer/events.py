@@ -46,7 +46,8 @@ class EventReader:
             self._until_us = start_us
         self._from_us = start_us
         blocks = [self._held.between(start_us, self._until_us)]
-        while self._until_us < stop_us and (chunk := next(self._chunks, None)) is not None:
+        # The next chunk may begin at the very time at which the last one ended.
+        while self._until_us <= stop_us and (chunk := next(self._chunks, None)) is not None:
             blocks.append(self._prepare(chunk))
             self._until_us = int(chunk.t[-1]) + 1
         self._held = EventStream.concatenate(blocks)

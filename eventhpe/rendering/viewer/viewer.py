@@ -56,6 +56,11 @@ class Viewer:
         other: a motion to compare with, at the same moments and of the same body.
         host, port: where the page is served; port 0 takes one that is free.
 
+    Attributes:
+        player: the moment shown.
+        shown: what is to be seen of it.
+        server: viser's, with the scene.
+
     Raises:
         InputError: the motion is empty, or not of this recording or body, or see `start_server`.
     """
@@ -81,7 +86,7 @@ class Viewer:
         self._reader = None if recording is None else EventReader(recording, _prepare(motion))
         self._world = world_of(motion, body, "z")
         self._around = surroundings(motion, body, self._world)
-        self._server = start_server(host, port)
+        self.server = start_server(host, port)
         present = np.flatnonzero(motion.state != ABSENT)
         if len(present):  # the first steps of a recording are often without a person
             self.player.seek(float(motion.t_us[present[0]]) / 1e6)
@@ -91,7 +96,7 @@ class Viewer:
     def url(self) -> str:
         """The page's address."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._server.get_port()}"
+        return f"http://{host}:{self.server.get_port()}"
 
     def run(self) -> None:
         """Show what the browsers ask for, until Ctrl-C."""
@@ -108,20 +113,21 @@ class Viewer:
         player, shown = self.player, self.shown
         tick = player.tick
         pose = self._poses.at(tick)
-        other = self._others.at(tick) if self._others and shown.other else None
+        other = self._others.at(tick) if self._others else None
+        visible = other if shown.other else None
         parts = {"mesh": shown.mesh, "skeleton": shown.skeleton, "joints": shown.joints}
-        with self._server.atomic():
+        with self.server.atomic():
             self._figure.show(pose, **parts)
-            self._other.show(other, **parts)
+            self._other.show(visible, **parts)
             self._floor.show(visible=shown.floor)
-            events, points = self._draw_events(int(player.ticks[tick]), [pose, other])
+            events, points = self._draw_events(int(player.ticks[tick]), [pose, visible])
             apart = distance(pose, other) if pose and other else None
             end_s = float(player.ticks[-1]) / 1e6
             self._panel.show(Moment(player.now_s, end_s, pose, apart, events, points))
 
     def close(self) -> None:
         """End the server."""
-        stop_server(self._server)
+        stop_server(self.server)
 
     def __enter__(self) -> Viewer:
         return self
@@ -130,7 +136,7 @@ class Viewer:
         self.close()
 
     def _fill(self, body: Body) -> None:
-        scene, motion, around = self._server.scene, self._motion, self._around
+        scene, motion, around = self.server.scene, self._motion, self._around
         set_world(scene, self._world)
         self._figure = Figure(scene, "person", body.faces, None, (240, 228, 66))
         self._other = Figure(scene, "other", body.faces, OTHER_COLOUR, OTHER_COLOUR)
@@ -140,7 +146,7 @@ class Viewer:
         middle = self._world.points(np.median(around.pelvis, axis=0))
         self._floor = Floor(scene, around.floor, middle[:2], 20.0)
         self._panel = Panel(
-            self._server,
+            self.server,
             self.player,
             self.shown,
             self._about(),
@@ -148,7 +154,7 @@ class Viewer:
             with_events=self._reader is not None,
             look=self._look_through,
         )
-        view = self._server.initial_camera
+        view = self.server.initial_camera
         view.position, view.look_at = first_view(around, self._world)
         view.fov = np.radians(50)
         self.draw()
