@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
         "--compare",
         type=Path,
         metavar="OTHER",
-        help="a recording with truth, or another motion.npz, shown in grey",
+        help="a recording with truth, or another motion.npz, shown in yellow",
     )
     view.add_argument("--port", type=int, default=8080, help="default: 8080; 0: any that is free")
     view.add_argument(

@@ -17,6 +17,7 @@ TOPICS = (
     "flow",
     "shape",
     "streaming",
+    "viewer",
 )
 """Modules with rows, in the order of the table; importing one registers its rows."""
 

@@ -68,8 +68,8 @@ def body_green(r: Any, g: Any, b: Any) -> Any:
     return (g > r + 40) & (g > b + 15)
 
 
-def other_grey(r: Any, g: Any, b: Any) -> Any:
-    return (r > 165) & (abs(r - g) < 12) & (abs(g - b) < 18)  # the frustum's lines are darker
+def other_yellow(r: Any, g: Any, b: Any) -> Any:
+    return (r > 120) & (abs(r - g) < 30) & (b < r - 60)  # events are orange
 
 
 def until(page: Any, condition: Callable[[], bool]) -> bool:
@@ -83,11 +83,11 @@ def until(page: Any, condition: Callable[[], bool]) -> bool:
 
 def test_the_page_shows_the_people_plays_and_hides_what_is_switched_off(page, viewer) -> None:
     assert until(page, lambda: coloured(page, body_green) > 300), "the person is drawn"
-    beside = coloured(page, other_grey)
+    beside = coloured(page, other_yellow)
     assert beside > 300, "and the one beside"
 
     page.get_by_role("checkbox", name="compared").click()
-    assert until(page, lambda: coloured(page, other_grey) < beside - 300)
+    assert until(page, lambda: coloured(page, other_yellow) < beside - 300)
     page.get_by_role("checkbox", name="mesh").click()
     assert until(page, lambda: coloured(page, body_green) < 30)
     page.get_by_role("checkbox", name="mesh").click()
@@ -101,7 +101,7 @@ def test_the_page_shows_the_people_plays_and_hides_what_is_switched_off(page, vi
     shown = f"{viewer.player.now_s:.3f} of"
     assert until(page, lambda: page.get_by_text(shown).count() == 1)
     at = viewer.player.tick
-    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("j")
     assert until(page, lambda: viewer.player.tick == at - 1)
 
     (client,) = viewer.server.get_clients().values()

@@ -195,9 +195,10 @@ class Panel:
             self._player.touch()
 
     def _add_keys(self) -> None:
+        # Not the arrows: the slider that was touched last takes them, too.
         play = self._gui.add_command("Play or pause", hotkey="space")
-        back = self._gui.add_command("Back a moment", hotkey="arrowleft")
-        on = self._gui.add_command("On a moment", hotkey="arrowright")
+        back = self._gui.add_command("Back a moment", hotkey="J")
+        on = self._gui.add_command("On a moment", hotkey="L")
 
         @play.on_trigger
         def _(_event: viser.CommandEvent) -> None:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 
-OTHER_COLOUR: Colour = (205, 205, 205)
+OTHER_COLOUR: Colour = (240, 228, 66)
+BONES_COLOUR: Colour = (235, 235, 235)
 _CAMERA = "/camera"
 _LINES: Colour = (150, 150, 150)
 _BONES = np.array([(parent, joint) for joint, parent in enumerate(PARENTS) if parent >= 0])

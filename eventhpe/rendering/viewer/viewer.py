@@ -13,7 +13,6 @@ from eventhpe.events.recording import Recording
 from eventhpe.events.stream import EventStream
 from eventhpe.events.undistortion import Undistortion
 from eventhpe.rendering.moments import check_match
-from eventhpe.rendering.overlay import Layout
 from eventhpe.rendering.viewer.events import (
     METRES_A_SECOND,
     EventReader,
@@ -25,6 +24,7 @@ from eventhpe.rendering.viewer.places import first_view, sight, surroundings
 from eventhpe.rendering.viewer.player import Player, ticks_of
 from eventhpe.rendering.viewer.poses import Pose, Poses, distance
 from eventhpe.rendering.viewer.scene import (
+    BONES_COLOUR,
     OTHER_COLOUR,
     CameraNode,
     CloudNode,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _FRAME_S = 1 / 20
 _PICTURE_M = 0.6  # how far before the camera its picture stands
-_PICTURE_ROWS = 300
+_PICTURE_ROWS = 300  # at least; smaller sensors are enlarged without smoothing
 _POINT_PX = 0.4  # half the side of an event's square
 _BEHIND_M = 0.4  # the cloud's front is so far behind the person
 
@@ -138,9 +138,9 @@ class Viewer:
     def _fill(self, body: Body) -> None:
         scene, motion, around = self.server.scene, self._motion, self._around
         set_world(scene, self._world)
-        self._figure = Figure(scene, "person", body.faces, None, (240, 228, 66))
+        self._figure = Figure(scene, "person", body.faces, None, BONES_COLOUR)
         self._other = Figure(scene, "other", body.faces, OTHER_COLOUR, OTHER_COLOUR)
-        scale = Layout(motion.width, motion.height, rows=_PICTURE_ROWS).scale
+        scale = -(-_PICTURE_ROWS // motion.height)
         self._camera = CameraNode(scene, sight(motion, _PICTURE_M), scale)
         self._cloud = CloudNode(scene)
         middle = self._world.points(np.median(around.pelvis, axis=0))
@@ -196,10 +196,10 @@ class Viewer:
             ("floor", "known" if known else "not known: under the feet"),
             ("poses", f"{len(motion)}, every {motion.step_us / 1000:g} ms"),
             ("body", motion.body_id),
-            ("keys", "space: play or pause; arrows: a moment back or on"),
+            ("keys", "space: play or pause; J, L: a moment back or on"),
         ]
         if self._others is not None:
-            lines.append(("grey", "the motion compared with"))
+            lines.append(("yellow", "the motion compared with"))
         if self._reader is not None:
             lines.append(("events", "orange brighter, blue darker; the older, the further behind"))
         return lines
