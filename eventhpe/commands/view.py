@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eventhpe.commands.options import (
     Commands,
@@ -11,6 +13,10 @@ from eventhpe.commands.options import (
     open_source,
     sensor_options,
 )
+
+if TYPE_CHECKING:
+    from eventhpe.events.recording import Recording
+    from eventhpe.sequence import MotionSequence
 
 _LONG_US = 60_000_000
 
@@ -43,25 +49,38 @@ def _view(options: argparse.Namespace) -> int:
     from eventhpe.body import load_body
     from eventhpe.rendering.truth import load_truth
     from eventhpe.rendering.viewer import Viewer
-    from eventhpe.rendering.viewer.server import is_loopback
     from eventhpe.sequence import MotionSequence
 
     motion, body = MotionSequence.load(options.motion), load_body(options.body)
     recording = open_source(options) if options.file else None
     other = load_truth(options.compare, motion, body) if options.compare else None
     with Viewer(motion, body, recording, other, host=options.host, port=options.port) as viewer:
-        print(f"viewer: {viewer.url} (Ctrl-C ends it)", flush=True)
-        if not is_loopback(options.host):
-            warning = "everybody who reaches this machine can look at it, for nobody is asked who"
-            print(f"warning: --host {options.host}: {warning}", file=sys.stderr)
-        if recording is not None and recording.index is None and motion.t_us[-1] > _LONG_US:
-            note = "it is read forward only; jumps are fast after: eventhpe convert FILE NAME.h5"
-            print(f"note: {recording.path}: {note}", file=sys.stderr)
-        if options.open:
-            webbrowser.open(viewer.url)
         try:
+            print(f"viewer: {viewer.url} (Ctrl-C ends it)", flush=True)
+            for words in _remarks(options, viewer.note, recording, motion):
+                print(words, file=sys.stderr)
+            if options.open:
+                webbrowser.open(viewer.url)
             viewer.run()
         except KeyboardInterrupt:
             # How a viewer is meant to end: nothing is cut short.
             print("viewer: ended")
     return 0
+
+
+def _remarks(
+    options: argparse.Namespace,
+    note: str,
+    recording: "Recording | None",
+    motion: "MotionSequence",
+) -> Iterator[str]:
+    from eventhpe.rendering.viewer.server import is_loopback
+
+    if not is_loopback(options.host):
+        danger = "everybody who reaches this machine can look at it, for nobody is asked who"
+        yield f"warning: --host {options.host}: {danger}"
+    if recording is not None and recording.index is None and motion.t_us[-1] > _LONG_US:
+        remedy = "eventhpe convert FILE NAME.h5 makes jumps fast"
+        yield f"note: {recording.path}: read forward only; {remedy}"
+    if note:
+        yield f"note: {options.compare}: {note}"

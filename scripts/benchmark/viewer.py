@@ -48,7 +48,7 @@ def jump_about() -> None:
 
     body = load_body()
     motion = _motion(body)
-    other = dataclasses.replace(motion, transl=motion.transl + np.float32([0.1, 0, 0]))
+    other = dataclasses.replace(motion, transl=motion.transl + np.array([0.1, 0, 0], np.float32))
     start = time.perf_counter()
     with Viewer(motion, body, open_recording(sys.argv[1]), other, port=0) as viewer:
         opened = time.perf_counter() - start
@@ -65,14 +65,14 @@ def jump_about() -> None:
 def _motion(body: Body) -> MotionSequence:
     """Somebody who walks to and fro, 3 m before the camera, every limb in motion."""
     t_us = np.arange(1, SECONDS * 1_000_000 // STEP_US + 1) * STEP_US
-    wave = np.sin(t_us / 1e6)[:, None]
+    wave = np.sin(t_us / 1e6).astype(np.float32)[:, None]
     steps = len(t_us)
     return MotionSequence(
         t_us=t_us,
-        betas=np.zeros(10),
-        global_orient=np.tile([np.pi, 0, 0], (steps, 1)),
-        body_pose=0.3 * wave * np.ones(69),
-        transl=wave * (1, 0, 0) + (0, 0, 3),
+        betas=np.zeros(10, np.float32),
+        global_orient=np.tile(np.array([np.pi, 0, 0], np.float32), (steps, 1)),
+        body_pose=np.repeat(0.3 * wave, 69, axis=1),
+        transl=wave * np.array([1, 0, 0], np.float32) + np.array([0, 0, 3], np.float32),
         body_id=body.body_id,
         body_sha256=body.sha256,
         K=Camera.from_fov(WIDTH, HEIGHT).K,
@@ -81,7 +81,7 @@ def _motion(body: Body) -> MotionSequence:
         height=HEIGHT,
         frame="camera",
         region=np.tile([0, 0, WIDTH, HEIGHT], (steps, 1)),
-        confidence=np.ones(steps),
+        confidence=np.ones(steps, np.float32),
         state=np.full(steps, TRACKED),
         window_us=STEP_US,
         step_us=STEP_US,

@@ -18,7 +18,13 @@ from eventhpe.events.recording import RawChunk
 from eventhpe.events.stream import EventStream
 from eventhpe.rendering.viewer.events import METRES_A_SECOND, EventReader, event_cloud
 from eventhpe.rendering.viewer.panel import Moment, describe
-from eventhpe.rendering.viewer.places import Surroundings, first_view, sight, surroundings
+from eventhpe.rendering.viewer.places import (
+    Surroundings,
+    first_view,
+    same_view,
+    sight,
+    surroundings,
+)
 from eventhpe.rendering.viewer.player import Player, ticks_of
 from eventhpe.rendering.viewer.poses import Distance, Pose, Poses, distance
 from eventhpe.sequence import ABSENT, TRACKED, MotionSequence
@@ -240,6 +246,16 @@ def test_the_camera_sees_its_picture_from_edge_to_edge() -> None:
     assert len(np.unique(seen.rays[:, 0], axis=0)) == 1
     for (_, end), (start, _) in itertools.pairwise([*seen.outline, seen.outline[0]]):
         np.testing.assert_array_equal(end, start)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [((1.0, 1.0, 0.0), True), ((1.01, 1.01, 1.0), True), ((1.3, 1.3, 0.0), False)],
+)
+def test_cameras_that_see_a_person_elsewhere_are_told_apart(change, same: bool) -> None:
+    fx, fy, shift = change
+    K_other = K * [[fx, 1, 1], [1, fy, 1], [1, 1, 1]] + [[0, 0, shift], [0, 0, 0], [0, 0, 0]]
+    assert same_view(motion(), dataclasses.replace(motion(), K=K_other)) == same
 
 
 @pytest.fixture(scope="module")

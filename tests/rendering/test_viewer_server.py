@@ -321,11 +321,11 @@ def test_bad_input_is_one_clear_line(saved, simulated_recording, tmp_path, capsy
 
 def test_the_commands_of_the_manual_are_understood(monkeypatch) -> None:
     understood = []
-    for name in ("recordings._simulate", "recordings._convert", "estimate._infer", "view._view"):
+    for name in ("recordings._convert", "estimate._demo", "view._view"):
         monkeypatch.setattr(
             f"eventhpe.commands.{name}", lambda options: understood.append(options) or 0
         )
     text = (Path(__file__).parents[2] / "docs" / "viewer.md").read_text()
     commands = re.findall(r"^eventhpe (.*)$", text, re.MULTILINE)
     assert [main(shlex.split(command)) for command in commands] == [0] * len(understood)
-    assert len(understood) == 4
+    assert len(understood) == 3

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventhpe.body import Body
+from eventhpe.camera import project
 from eventhpe.sequence import ABSENT, MotionSequence
 from eventhpe.world import World
 
 Float64 = NDArray[np.float64]
 
+_SEEN_APART = 0.02  # of the picture's longer side
 _LOOKED_AT = 200  # poses, evenly taken, tell enough of where a person goes
 
 
@@ -56,6 +58,17 @@ def sight(motion: MotionSequence, depth_m: float) -> Sight:
     right, bottom = motion.width - 0.5, motion.height - 0.5
     pixels = [(-0.5, -0.5, 1), (right, -0.5, 1), (right, bottom, 1), (-0.5, bottom, 1)]
     return Sight(np.array(pixels) @ np.linalg.inv(motion.K).T * depth_m)
+
+
+def same_view(motion: MotionSequence, other: MotionSequence) -> bool:
+    """Whether the cameras of both see a point in one pixel or nearly so, lenses left aside.
+
+    Where one camera's focal length was a guess, its events lie on other rays than the other
+    motion's person, though both are drawn in metres before the same place.
+    """
+    corners = sight(motion, 1.0).corners
+    seen = project(corners, motion.K) - project(corners, other.K)
+    return bool(np.abs(seen).max() <= _SEEN_APART * max(motion.width, motion.height))
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from eventhpe.rendering.viewer.events import (
     event_cloud,
 )
 from eventhpe.rendering.viewer.panel import Moment, Panel, Shown
-from eventhpe.rendering.viewer.places import first_view, sight, surroundings
+from eventhpe.rendering.viewer.places import first_view, same_view, sight, surroundings
 from eventhpe.rendering.viewer.player import Player, ticks_of
 from eventhpe.rendering.viewer.poses import Pose, Poses, distance
 from eventhpe.rendering.viewer.scene import (
@@ -60,6 +60,7 @@ class Viewer:
         player: the moment shown.
         shown: what is to be seen of it.
         server: viser's, with the scene.
+        note: what is to be said of the motion compared with; '' if nothing.
 
     Raises:
         InputError: the motion is empty, or not of this recording or body, or see `start_server`.
@@ -80,6 +81,9 @@ class Viewer:
         if recording is not None:
             check_match(motion, recording, body)
         self._motion, self._host = motion, host
+        self.note = ""
+        if other is not None and not same_view(motion, other):
+            self.note = "not on these events: its camera has another focal length or centre"
         self.player, self.shown = Player(ticks_of(motion.t_us)), Shown()
         self._poses = Poses(motion, body, self.player.ticks)
         self._others = None if other is None else Poses(other, body, self.player.ticks)
@@ -199,7 +203,7 @@ class Viewer:
             ("keys", "space: play or pause; J, L: a moment back or on"),
         ]
         if self._others is not None:
-            lines.append(("yellow", "the motion compared with"))
+            lines.append(("yellow", "; ".join(filter(None, ["the motion compared", self.note]))))
         if self._reader is not None:
             lines.append(("events", "orange brighter, blue darker; the older, the further behind"))
         return lines
