@@ -65,16 +65,22 @@ def test_moments_between_even_poses_are_close(step_us: int, count: int) -> None:
 
 def test_time_runs_at_its_speed_and_begins_again_at_the_end() -> None:
     player = Player(np.arange(0, SECOND + 1, 10_000))
-    player.advance(0.3)
-    assert player.now_s == 0, "it stands still at first"
+    player.advance(5.0)
     player.toggle()
+    player.advance(60.0)
+    assert player.now_s == 0, "the minute while it stood still does not count"
     player.set_speed(0.5)
-    player.advance(0.3)
+    player.advance(60.3)
     assert player.now_s == pytest.approx(0.15)
     player.set_speed(50)
-    player.advance(0.2)
+    player.advance(60.5)
     assert player.now_s == pytest.approx(0.55), "2 at most"
-    player.advance(0.5)
+    player.toggle()
+    player.advance(70.0)
+    player.toggle()
+    player.advance(80.0)
+    assert player.now_s == pytest.approx(0.55)
+    player.advance(80.4)
     assert player.now_s == 0
 
 
@@ -97,6 +103,7 @@ def test_a_motion_of_one_pose_can_be_played() -> None:
     player = Player(ticks_of(np.array([70_000])))
     player.toggle()
     player.advance(1.0)
+    player.advance(2.0)
     player.step(1)
     assert (player.tick, player.now_s) == (0, 0.07)
 

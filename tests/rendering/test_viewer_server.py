@@ -221,6 +221,23 @@ def test_a_port_that_is_taken_is_told_and_no_other_is_taken(body, standing) -> N
             Viewer(standing, body, port=port)
 
 
+def test_a_recording_that_fails_ends_the_server(body, standing, monkeypatch) -> None:
+    class Damaged(MemoryRecording):
+        duration_us = 1_000_000
+
+        def _raw_chunks(self, start_us):
+            raise InputError("memory.h5", "damage", "none", "Write it again.")
+
+    stopped = []
+    monkeypatch.setattr(
+        "eventhpe.rendering.viewer.viewer.stop_server",
+        lambda server: stopped.append(stop_server(server)),
+    )
+    with pytest.raises(InputError, match="damage"):
+        Viewer(standing, body, Damaged(), port=0)
+    assert len(stopped) == 1
+
+
 @pytest.mark.parametrize(
     ("host", "port", "told"),
     [
@@ -319,13 +336,20 @@ def test_bad_input_is_one_clear_line(saved, simulated_recording, tmp_path, capsy
         assert told in printed.err
 
 
-def test_the_commands_of_the_manual_are_understood(monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("manual", "runs", "count"),
+    [
+        ("viewer", ["recordings._convert", "estimate._demo", "view._view"], 3),
+        ("opengl", ["doctor._doctor", "estimate._demo", "render._render"], 5),
+    ],
+)
+def test_the_commands_of_the_manuals_are_understood(manual, runs, count, monkeypatch) -> None:
     understood = []
-    for name in ("recordings._convert", "estimate._demo", "view._view"):
+    for name in runs:
         monkeypatch.setattr(
             f"eventhpe.commands.{name}", lambda options: understood.append(options) or 0
         )
-    text = (Path(__file__).parents[2] / "docs" / "viewer.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / f"{manual}.md").read_text()
     commands = re.findall(r"^eventhpe (.*)$", text, re.MULTILINE)
-    assert [main(shlex.split(command)) for command in commands] == [0] * len(understood)
-    assert len(understood) == 3
+    assert [main(shlex.split(command)) for command in commands] == [0] * count
+    assert len(understood) == count

@@ -43,6 +43,7 @@ class Player:
         self.playing = False
         self.speed = 1.0
         self._now_us = float(ticks[0])
+        self._since_s: float | None = None
         self._changed = True
         self._condition = threading.Condition()
 
@@ -84,15 +85,20 @@ class Player:
         with self._condition:
             self.speed = min(max(speed, SPEEDS[0]), SPEEDS[1])
 
-    def advance(self, seconds: float) -> None:
-        """Let so much time of the wall's clock pass; after the last moment comes the first."""
+    def advance(self, clock_s: float) -> None:
+        """Let time run on; after the last moment comes the first.
+
+        Args:
+            clock_s: of a steady clock, seconds. What passed since the last call counts if time ran
+                at that call, too.
+        """
         with self._condition:
-            if not self.playing:
+            since, self._since_s = self._since_s, clock_s if self.playing else None
+            if since is None or not self.playing:
                 return
-            first, last = float(self.ticks[0]), float(self.ticks[-1])
-            self._now_us += seconds * self.speed * 1e6
-            if self._now_us > last:
-                self._now_us = first
+            self._now_us += (clock_s - since) * self.speed * 1e6
+            if self._now_us > float(self.ticks[-1]):
+                self._now_us = float(self.ticks[0])
 
     def touch(self) -> None:
         """Have the moment drawn again: what is to be seen of it has changed."""

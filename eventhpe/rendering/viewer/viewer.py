@@ -94,7 +94,11 @@ class Viewer:
         present = np.flatnonzero(motion.state != ABSENT)
         if len(present):  # the first steps of a recording are often without a person
             self.player.seek(float(motion.t_us[present[0]]) / 1e6)
-        self._fill(body)
+        try:
+            self._fill(body)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def url(self) -> str:
@@ -104,12 +108,9 @@ class Viewer:
 
     def run(self) -> None:
         """Show what the browsers ask for, until Ctrl-C."""
-        before = time.monotonic()
         while True:
             self.player.wait(_FRAME_S)
-            now = time.monotonic()
-            self.player.advance(now - before)
-            before = now
+            self.player.advance(time.monotonic())
             self.draw()
 
     def draw(self) -> None:
@@ -126,8 +127,8 @@ class Viewer:
             self._floor.show(visible=shown.floor)
             events, points = self._draw_events(int(player.ticks[tick]), [pose, visible])
             apart = distance(pose, other) if pose and other else None
-            end_s = float(player.ticks[-1]) / 1e6
-            self._panel.show(Moment(player.now_s, end_s, pose, apart, events, points))
+            now_s, end_s = (float(player.ticks[k]) / 1e6 for k in (tick, -1))
+            self._panel.show(Moment(now_s, end_s, pose, apart, events, points))
 
     def close(self) -> None:
         """End the server."""
