@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from eventhpe.body.joints import PARENTS
 from eventhpe.events.stream import EventStream
 from eventhpe.rendering.overlay import (
-    BACKGROUND,
     POLARITY_COLOURS,
     STATE_COLOURS,
     Picture,
@@ -153,9 +152,9 @@ class CameraNode:
 
 def _see_through(events: EventStream, scale: int) -> Picture:
     """The events' picture (H scale, W scale, 4), a veil where there is none: one sees through."""
-    picture = event_picture(events)
-    alpha = np.where((picture == BACKGROUND).all(axis=2, keepdims=True), _VEIL, 255)
-    picture = np.concatenate([picture, alpha.astype(np.uint8)], axis=2)
+    picture = np.full((events.height, events.width, 4), _VEIL, dtype=np.uint8)
+    picture[..., :3] = event_picture(events)
+    picture[events.y, events.x, 3] = 255
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
