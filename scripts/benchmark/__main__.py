@@ -19,6 +19,7 @@ TOPICS = (
     "shape",
     "streaming",
     "rendering",
+    "viewer",
 )
 """Modules with rows, in the order of the table; importing one registers its rows."""
 
