@@ -130,7 +130,7 @@ def infer(recording: Recording | str | Path, **options: Unpack[InferOptions]) ->
     made = estimate(recording, **options)
     if made.result.interrupted:
         raise KeyboardInterrupt
-    for words in made.result.warnings:
+    for words in made.motion.warnings:
         warnings.warn(words, stacklevel=2)
     if options.get("refine") != "optimise":
         return made.motion

@@ -1,7 +1,7 @@
 """From a recording to a MotionSequence: windows, region, flow, pose, one pass forward in time."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,15 +33,12 @@ class InferenceResult:
     Attributes:
         motion: the steps that were done.
         interrupted: Ctrl-C came before the end.
-        warnings: one line for each assumption about the scene that does not hold, and for an IMU
-            that cannot be used.
         undistortion: how many events left the image, where the camera has a lens that bends.
         latency: of the steps of a replay.
     """
 
     motion: MotionSequence
     interrupted: bool
-    warnings: tuple[str, ...] = ()
     undistortion: Undistortion | None = None
     latency: Latency | None = None
 
@@ -129,10 +126,10 @@ def infer(
     if up is None:
         stop = int(motion.t_us[-1])
         up, unused = measured_up(camera, recording, start_us or 0, stop)
+    warnings = scene.warnings() if unused is None else (*scene.warnings(), unused)
     return InferenceResult(
-        settle(motion.on_body(trained, body), body, up),
+        settle(replace(motion.on_body(trained, body), warnings=warnings), body, up),
         interrupted,
-        scene.warnings() if unused is None else (*scene.warnings(), unused),
         undistortion,
         Latency.of(ages, step_us) if ages else None,
     )

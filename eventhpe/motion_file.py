@@ -63,9 +63,14 @@ def field_value(name: str, array: NDArray[Any]) -> Any:
     if kind != "U":
         return array.item()
     text = str(array)
-    if name != "weights":
-        return text
-    weights = json.loads(text)
-    if not isinstance(weights, dict):
-        raise ValueError("weights is no table")
-    return weights
+    if name == "weights":
+        weights = json.loads(text)
+        if not isinstance(weights, dict):
+            raise ValueError("weights is no table")
+        return weights
+    if name == "warnings":
+        lines = json.loads(text)
+        if not (isinstance(lines, list) and all(isinstance(line, str) for line in lines)):
+            raise ValueError("warnings is no list of lines")
+        return tuple(lines)
+    return text

@@ -70,6 +70,7 @@ class MotionSequence:
         up_source: what ``up`` was taken from, in words; `CAMERA_UP` where nothing told of it.
         turned: (3,) int64 how the sensor's events were turned to be this camera's: degrees
             clockwise, then whether mirrored left and right, top and bottom (0 or 1).
+        warnings: what inference found that makes the motion less trustworthy, a line each.
 
     Raises:
         ValueError: a field of another shape, not finite, or outside its range.
@@ -99,6 +100,7 @@ class MotionSequence:
     floor_m: float = math.nan
     up_source: str = CAMERA_UP
     turned: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, np.int64))
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.t_us).size
@@ -302,7 +304,8 @@ class MotionSequence:
             InputError: the place cannot be written to.
         """
         content = {field.name: getattr(self, field.name) for field in fields(self)}
-        content["weights"] = json.dumps(self.weights)
+        for name in ("weights", "warnings"):
+            content[name] = json.dumps(content[name])
         # Through an open file, for numpy would append ".npz" to the partial name.
         with atomic_path(Path(path)) as partial, partial.open("wb") as file:
             np.savez_compressed(file, schema=SCHEMA, **content)
@@ -330,7 +333,7 @@ class MotionSequence:
         if schema < 3:
             content["up"], content["floor_m"] = np.array([0.0, -1.0, 0.0]), np.array(math.nan)
             content["up_source"] = np.array(CAMERA_UP)
-            content["turned"] = np.zeros(3, np.int64)
+            content["turned"], content["warnings"] = np.zeros(3, np.int64), np.array("[]")
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in content]
         if missing:

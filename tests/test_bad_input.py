@@ -175,13 +175,13 @@ def test_a_still_start_is_absent_until_the_first_motion(jogger, run):
 def test_tenfold_noise_neither_warns_nor_loses_the_person(jogger, run):
     """Of the simulated 0.1 events a second and pixel."""
     result = run(merged(jogger, noise(2.0, 1.0)))
-    assert result.warnings == ()
+    assert result.motion.warnings == ()
     assert (result.motion.state == TRACKED).mean() > 0.8
 
 
 def test_tenfold_of_the_noisiest_sensor_does_not_warn(jogger, run):
     """Of the 1 event a second and pixel that is the most a simulated sensor has."""
-    assert run(merged(jogger, noise(2.0, 10.0))).warnings == ()
+    assert run(merged(jogger, noise(2.0, 10.0))).motion.warnings == ()
 
 
 def test_noise_alone_is_no_moving_camera():
@@ -190,8 +190,8 @@ def test_noise_alone_is_no_moving_camera():
 
 def test_a_moving_camera_is_told(run):
     result = run(pan(5.0, 1.0))
-    assert len(result.warnings) == 1
-    assert "camera seems to move" in result.warnings[0]
+    assert len(result.motion.warnings) == 1
+    assert "camera seems to move" in result.motion.warnings[0]
 
 
 def test_a_camera_that_moves_for_a_moment_is_not_told(jogger):
@@ -211,7 +211,7 @@ def test_two_people_are_told_and_one_of_them_is_not(step_us, two_joggers):
 
 def test_inference_gives_the_warning_of_two_people(two_joggers, run):
     result = run(two_joggers)
-    assert [warning.split(",")[0] for warning in result.warnings] == ["two people"]
+    assert [warning.split(",")[0] for warning in result.motion.warnings] == ["two people"]
 
 
 def test_real_recordings(shared_data):

@@ -271,7 +271,7 @@ def test_infer_fills_the_motion(
     def run(samples: Inertia | None, up: Up | None = None) -> tuple[MotionSequence, str]:
         monkeypatch.setattr(recording, "inertia", lambda: samples)
         result = infer(recording, *rest, stop_us=400_000, progress=False, up=up)
-        return result.motion, " ".join(result.warnings)
+        return result.motion, " ".join(result.motion.warnings)
 
     force = np.tile([0.0, -G, 0.0], (10, 1))
     samples = Inertia(np.arange(10, dtype=np.int64), force, np.eye(3))

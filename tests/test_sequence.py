@@ -171,7 +171,7 @@ def test_files_of_schema_1_are_read_as_radtan(saved: Path) -> None:
 
 
 def test_files_of_schema_2_know_nothing_of_gravity(saved: Path) -> None:
-    rewrite(saved, schema=2, up=None, floor_m=None, up_source=None, turned=None)
+    rewrite(saved, schema=2, up=None, floor_m=None, up_source=None, turned=None, warnings=None)
     again = MotionSequence.load(saved)
     np.testing.assert_array_equal(again.up, [0, -1, 0])
     assert np.isnan(again.floor_m)
@@ -181,8 +181,10 @@ def test_files_of_schema_2_know_nothing_of_gravity(saved: Path) -> None:
 
 def test_gravity_is_kept_and_checked(saved: Path) -> None:
     up = np.array([0.0, -0.8, 0.6])
-    MotionSequence(**content(), up=up, floor_m=-1.25, up_source="pitch and roll").save(saved)
+    known = {"up": up, "floor_m": -1.25, "up_source": "pitch and roll"}
+    MotionSequence(**content(), **known, warnings=("it moves", "two \u00e4")).save(saved)
     again = MotionSequence.load(saved)
+    assert again.warnings == ("it moves", "two \u00e4")
     np.testing.assert_array_equal(again.up, up)
     assert (again.floor_m, again.up_source) == (-1.25, "pitch and roll")
     rewrite(saved, up=np.array([0.0, -2.0, 0.0]))

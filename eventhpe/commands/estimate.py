@@ -123,7 +123,7 @@ def _infer(options: argparse.Namespace) -> int:
         motion, interrupted = optimised.motion, optimised.interrupted
         motion.save(motion_path)
     _report(motion, motion_path)
-    for warning in result.warnings:
+    for warning in motion.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if recording.repairs:
         print(f"repairs: {recording.repairs}")

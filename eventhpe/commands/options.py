@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,18 +139,6 @@ def orient_of(options: argparse.Namespace) -> "Callable[[EventStream], EventStre
     from eventhpe.api import orientation
 
     return orientation(options.rotate, options.flip_x, options.flip_y)
-
-
-def roi_in(command_line: str) -> tuple[int, int, int, int] | None:
-    """The ``--roi`` that a recorded command line of `infer` gave; None where there is none."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--roi", type=_box)
-    try:
-        found, _ = parser.parse_known_args(shlex.split(command_line))
-    except (argparse.ArgumentError, ValueError):  # no command line of ours
-        return None
-    roi: tuple[int, int, int, int] | None = found.roi
-    return roi
 
 
 def microseconds(seconds: float | None) -> int | None:

@@ -10,7 +10,6 @@ from eventhpe.commands.options import (
     body_option,
     force_option,
     open_source,
-    roi_in,
     sensor_options,
 )
 
@@ -52,7 +51,6 @@ def _report(options: argparse.Namespace) -> int:
         body,
         out,
         truth=load_truth(options.truth, motion, body) if options.truth else None,
-        roi=roi_in(motion.command),
         backend=options.backend,
         command=options.command_line,
     )

@@ -17,7 +17,6 @@ from eventhpe.body.arrays import check_arrays
 from eventhpe.body.loading import DEFAULT_PATH
 from eventhpe.camera import Camera
 from eventhpe.cli import main
-from eventhpe.commands.options import roi_in
 from eventhpe.events.recording import open_recording
 from eventhpe.rendering.report.facts import parameters_of, warnings_of
 from eventhpe.rendering.report.player import Actor, Skin, deviation_mm, player_data
@@ -122,7 +121,7 @@ def test_the_drawn_camera_is_the_motions(estimate, body) -> None:
     assert pixels[:, :2] / pixels[:, 2:] == pytest.approx(np.array(edges), abs=0.05)
 
 
-QUIET = Survey(np.array([0]), np.zeros(1), np.zeros(1), (), "", "")
+QUIET = Survey(np.array([0]), np.zeros(1), np.zeros(1), "", "")
 
 
 KNOWN = replace(motion(), up_source="--pitch", floor_m=-1.2)
@@ -147,8 +146,8 @@ def test_warnings_name_what_is_not_known_or_not_seen(changes, words) -> None:
 
 
 def test_warnings_of_the_scene_and_repairs_are_passed_on() -> None:
-    events = replace(QUIET, warnings=("the camera seems to move",), repairs="3 events dropped")
-    first, second = warnings_of(KNOWN, events)
+    warned = replace(KNOWN, warnings=("the camera seems to move",))
+    first, second = warnings_of(warned, replace(QUIET, repairs="3 events dropped"))
     assert first == "the camera seems to move"
     assert "3 events dropped" in second
 
@@ -163,21 +162,6 @@ def test_the_parameters_tell_how_the_motion_was_made(simulated_recording, estima
     assert body.sha256 in rows["body"]
     assert rows["step, window"] == "50 ms, 50 ms"
     assert rows["steps"] == "36 (4 absent, 10 held, 22 tracked)"
-
-
-@pytest.mark.parametrize(
-    ("command", "roi"),
-    [
-        ("eventhpe infer a.h5 --out b --roi 4,5,60,70", (4, 5, 60, 70)),
-        ("eventhpe infer a.h5 --roi=4,5,60,70 --rotate 90", (4, 5, 60, 70)),
-        ("eventhpe infer a.h5 --out b", None),
-        ("python 'unclosed", None),
-        ("x --roi nonsense", None),
-        ("", None),
-    ],
-)
-def test_the_roi_is_read_from_the_recorded_command(command, roi) -> None:
-    assert roi_in(command) == roi
 
 
 def test_a_report_that_exists_is_replaced_only_with_force(

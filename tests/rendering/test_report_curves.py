@@ -97,14 +97,6 @@ def test_event_rates_count_every_event_once_and_those_in_the_region() -> None:
     x0, y0, w, h = (int(v) for v in sequence.region[0])
     inside = (events.x >= x0) & (events.x < x0 + w) & (events.y >= y0) & (events.y < y0 + h)
     assert (found.region_rate * 0.05).sum() == pytest.approx(inside.sum())
-    assert found.warnings == ()
-
-
-def test_only_the_roi_is_surveyed() -> None:
-    sequence, recording = motion(), MemoryRecording()
-    found = survey(sequence, recording, roi=(0, 0, 32, 120), progress=False)
-    events = recording.read(0, int(found.t_us[-1]))
-    assert (found.rate * 0.05).sum() == pytest.approx((events.x < 32).sum())
 
 
 @given(low=st.floats(-1e4, 1e4), length=st.floats(1e-3, 1e5))

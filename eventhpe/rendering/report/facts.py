@@ -23,7 +23,7 @@ def warnings_of(motion: MotionSequence, events: Survey) -> list[str]:
     """One line for each thing that makes the motion less trustworthy."""
     steps = len(motion)
     tracked = motion.state == TRACKED
-    found = list(events.warnings)
+    found = list(motion.warnings)
     if not tracked.any():
         found.append("no person found: no step is tracked")
     for code, meaning in (

@@ -20,7 +20,7 @@ from eventhpe.rendering.report.facts import Rows, parameters_of, warnings_of
 from eventhpe.rendering.report.player import packed, player_data
 from eventhpe.rendering.report.plots import Plot, draw, draw_states
 from eventhpe.rendering.report.scores import errors_of, score_rows
-from eventhpe.rendering.report.survey import Roi, Survey, survey
+from eventhpe.rendering.report.survey import Survey, survey
 from eventhpe.rendering.sheet import contact_sheet
 from eventhpe.rendering.video import render_overlay
 from eventhpe.sequence import STATE_NAMES, TRACKED, MotionSequence
@@ -38,7 +38,6 @@ def write_report(
     out: Path,
     *,
     truth: MotionSequence | None = None,
-    roi: Roi | None = None,
     backend: str | None = None,
     command: str = "",
     progress: bool = True,
@@ -50,7 +49,6 @@ def write_report(
         body: the one that the motion belongs to. Its mesh and skinning weights go into the page.
         out: the page, written atomically.
         truth: at the motion's moments, as `eventhpe.rendering.truth.load_truth` gives it.
-        roi: x, y, width, height in pixels of the motion's camera that inference looked at.
         backend: see `MeshRenderer`.
         command: recorded in the page.
         progress: show bars on stderr.
@@ -65,7 +63,7 @@ def write_report(
     if not len(motion):
         raise InputError("motion", "no steps", "at least one", "Infer over a longer stretch.")
     check_match(motion, recording, body)
-    events = survey(motion, recording, roi=roi, progress=progress)
+    events = survey(motion, recording, progress=progress)
     with tempfile.TemporaryDirectory() as folder:
         video, sheet = Path(folder) / "overlay.mp4", Path(folder) / "sheet.png"
         drawn_by = render_overlay(
