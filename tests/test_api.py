@@ -169,10 +169,13 @@ def test_doubts_about_the_scene_are_warnings_and_ctrl_c_is_passed_on(small, monk
     from eventhpe import api
 
     whole = api.infer_steps
+
+    def doubtful(*args, **options):
+        made = whole(*args, **options)
+        return replace(made, motion=replace(made.motion, warnings=("it moves",)))
+
     with monkeypatch.context() as patch:
-        patch.setattr(
-            api, "infer_steps", lambda *a, **k: replace(whole(*a, **k), warnings=("it moves",))
-        )
+        patch.setattr(api, "infer_steps", doubtful)
         with pytest.warns(UserWarning, match="it moves"):
             small()
     monkeypatch.setattr(
