@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from datasets.augmentation import Augmentation, disturbed, jitter, moved, swapped
 from datasets.prepared import PreparedRecording
+from datasets.reframing import draw_move, moved_region
 from datasets.takes import CLOCK_US, Takes
 from eventhpe.body.joints import FLIP_PAIRS
 from eventhpe.camera import Crop, region_features
@@ -37,6 +38,8 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
         steps: T.
         seen: image features of each recording (`datasets.seen`), which clips then hold in place of
             images; polarities stay.
+        reframe: how far regions are redrawn, `datasets.reframing.draw_move`; clips then hold the
+            ``move`` (3,) by which the data module resamples their images.
     """
 
     def __init__(
@@ -47,9 +50,13 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
         seed: int,
         steps: int,
         seen: list[NDArray[np.float16]] | None = None,
+        reframe: float = 0.0,
     ) -> None:
+        if seen is not None and reframe:
+            raise ValueError("image features cannot be reframed")
         self.takes = takes
         self.seen = seen
+        self.reframe = reframe
         self.count = count
         self.augmentation = augmentation
         self.seed = seed
@@ -82,7 +89,13 @@ class PoseClips(Dataset[dict[str, torch.Tensor]]):
         sample = read_clip(takes, take, rows)
         if swap:
             sample["events"] = -sample["events"]
-        return mirrored(sample, takes.width) if flip else sample
+        if flip:
+            sample = mirrored(sample, takes.width)
+        if self.reframe:
+            move = draw_move(self.reframe, rng)
+            sample |= {"move": move, "region": moved_region(sample["region"], move)}
+            sample["place"] = place_features(sample)
+        return sample
 
 
 class WholeTakes(Dataset[dict[str, torch.Tensor]]):

@@ -17,6 +17,7 @@ from datasets.folders import load_recordings
 from datasets.networks import load_flownet, load_shapenet
 from datasets.ordered import OrderedSampler
 from datasets.prepared import PreparedRecording, missing_frames
+from datasets.reframing import moved_inputs
 from datasets.seen import prepare_seen
 from datasets.takes import (
     Takes,
@@ -95,6 +96,7 @@ class TrainingData(LightningDataModule):
             num_workers=self.workers,
             worker_init_fn=_ignore_interrupt,
             persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
         )
 
 
@@ -199,6 +201,7 @@ class PoseData(TrainingData):
         labelled: share of the training recordings whose truth is used, which then give half of the
             clips; of the others, events alone.
         takes_seed: of the takes; another number makes others.
+        reframe: how far regions are redrawn with every clip (`datasets.reframing.draw_move`).
     """
 
     def __init__(
@@ -220,6 +223,7 @@ class PoseData(TrainingData):
         workers: int = 1,
         seed: int = 0,
         takes_seed: int = 0,
+        reframe: float = 0.0,
     ) -> None:
         self.flownet = Path(flownet)
         _, card = load_flownet(self.flownet)
@@ -227,7 +231,7 @@ class PoseData(TrainingData):
         super().__init__(root, recipe, batch_size, count, workers, seed)
         self.flow_size = flow_size or card.recipe.size
         self.steps, self.val_steps, self.labelled = steps, val_steps, labelled
-        self.features = features
+        self.features, self.reframe = features, reframe
         self.seen: dict[str, list[NDArray[np.float16]] | None] = {"train": None, "val": None}
         self.specs = {
             "train": TakeSpec(
@@ -283,6 +287,7 @@ class PoseData(TrainingData):
             self.seed,
             self.steps,
             self.seen["train"],
+            self.reframe,
         )
         return self._loader(clips, True)
 
@@ -295,9 +300,13 @@ class PoseData(TrainingData):
 
 
 def with_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Replace a batch's stored ``events`` and ``flow`` by ``inputs`` (B, T, C + 2, S, S)."""
-    rest = {name: value for name, value in batch.items() if name not in ("events", "flow")}
-    return {**rest, "inputs": image_tensor(batch)}
+    """Replace a batch's stored ``events`` and ``flow``, and its ``move`` if it has one, by
+    ``inputs`` (B, T, C + 2, S, S)."""
+    rest = {n: value for n, value in batch.items() if n not in ("events", "flow", "move")}
+    inputs = image_tensor(batch)
+    if "move" in batch:
+        inputs = moved_inputs(inputs, batch["move"])
+    return {**rest, "inputs": inputs}
 
 
 def _spread(count: int, share: float) -> list[bool]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from eventhpe.camera import Camera
 from eventhpe.errors import InputError
@@ -27,13 +28,19 @@ _MODELS = {
 _LAYOUTS = (
     "a Kalibr camchain (cam0: ...), a ROS camera_info (camera_matrix: ..., or the message as "
     "printed), an OpenCV YAML file, or width, height, K or fx, fy, cx, cy; optionally distortion, "
-    "distortion_model, R, t"
+    "distortion_model, R, t, up"
 )
 _REMEDY = "Correct the camera file, or leave it out and give a field of view."
 _OPENCV_MATRIX = ("camera_matrix", "cameraMatrix", "Camera_Matrix", "K")
 _OPENCV_LENS = ("distortion_coefficients", "distCoeffs", "dist_coeffs", "D")
 _MESSAGE = {"D", "d"}  # fields that only a printed CameraInfo message has
-_OWN = {"width", "height", "K", "fx", "fy", "cx", "cy", "distortion", "distortion_model", "R", "t"}
+_OWN = {"width", "height", "K", "fx", "fy", "cx", "cy", "distortion", "distortion_model"}
+_OWN |= {"R", "t", "up"}
+_AXES = {
+    sign + name: (-1.0 if sign else 1.0) * axis
+    for sign in ("", "-")
+    for name, axis in zip("xyz", np.eye(3), strict=True)
+}
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,9 @@ def load_camera(path: str | Path, name: str | None = None) -> Camera:
         name: which camera, where a camchain holds several: ``cam0``, ``cam1`` and so on.
 
     Returns:
-        The camera. Only the project's own layout places it in the world (R, t); elsewhere the
-        camera's frame is the world's.
+        The camera. Only the project's own layout places it in the world (R, t) and says where that
+        world's up is; elsewhere the camera's frame is the world's. A camchain may hold how an IMU
+        is turned to the camera (T_cam_imu).
 
     Raises:
         InputError: no such file, none of these layouts, another lens model, a missing field,
@@ -131,7 +139,16 @@ def _kalibr(path: str | Path, raw: Mapping[str, Any]) -> Camera:
     fx, fy, cx, cy = intrinsics
     model = _model(path, raw["distortion_model"])
     lens = [] if raw["distortion_model"] == "none" else raw["distortion_coeffs"]
-    return _camera([fx, 0, cx, 0, fy, cy, 0, 0, 1], raw["resolution"], lens, model)
+    placed = {"imu": _imu_rotation(path, raw["T_cam_imu"])} if "T_cam_imu" in raw else {}
+    return _camera([fx, 0, cx, 0, fy, cy, 0, 0, 1], raw["resolution"], lens, model, **placed)
+
+
+def _imu_rotation(path: str | Path, rows: Any) -> NDArray[np.float64]:
+    """The rotation in Kalibr's T_cam_imu, which takes points of the IMU's frame to the camera's."""
+    matrix = np.array(rows, dtype=np.float64)
+    if matrix.shape != (4, 4) or not _is_rotation(matrix[:3, :3]):
+        raise InputError(path, "a T_cam_imu that is no motion", "[R t; 0 0 0 1]", _REMEDY)
+    return matrix[:3, :3]
 
 
 def _camera_info(path: str | Path, raw: Mapping[str, Any]) -> Camera:
@@ -186,8 +203,18 @@ def _own(path: str | Path, raw: Mapping[str, Any]) -> Camera:
     placed = {
         "R": np.array(raw.get("R", np.eye(3)), dtype=np.float64),
         "t": np.array(raw.get("t", np.zeros(3)), dtype=np.float64),
+        "world_up": _world_up(path, raw),
     }
     return _camera(K, size, raw.get("distortion", ()), model, **placed)
+
+
+def _world_up(path: str | Path, raw: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    if "up" not in raw:
+        return None
+    if str(raw["up"]) not in _AXES:
+        remedy = "Name the world's axis that points up, or leave it out."
+        raise InputError(path, f"up: {raw['up']}", f"one of {', '.join(_AXES)}", remedy)
+    return _AXES[str(raw["up"])]
 
 
 def _model(path: str | Path, name: Any) -> str:
@@ -238,7 +265,11 @@ def _check(path: str | Path, camera: Camera) -> None:
     if shares.min() < 0.05 or shares.max() > 1000 or np.abs(offset).max() > 10:
         found = f"fx={fx:g}, fy={fy:g}, cx={camera.K[0, 2]:g}, cy={camera.K[1, 2]:g}"
         raise InputError(path, found, "these in pixels, not in millimetres or shares", _REMEDY)
-    proper = np.linalg.det(camera.R) > 0
-    if not (proper and np.allclose(camera.R @ camera.R.T, np.eye(3), atol=1e-4)):
+    if not _is_rotation(camera.R):
         found = "an R that is no rotation"
         raise InputError(path, found, "R with R R^T = 1 and determinant 1", _REMEDY)
+
+
+def _is_rotation(matrix: NDArray[np.float64]) -> bool:
+    proper = np.linalg.det(matrix) > 0
+    return bool(proper and np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-4))

@@ -8,7 +8,7 @@ Convention: camera frame x right, y down, z forward, metres; pixel (0, 0) has it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -48,6 +48,10 @@ class Camera:
         distortion: the lens's coefficients: k1, k2, p1, p2[, k3] or none of ``radtan``,
             k1, k2, k3, k4 of ``equidistant``.
         model: the lens's model, see `eventhpe.lens`.
+        world_up: (3,) the world's upward direction; None where it is not known.
+        imu: (3, 3) turns vectors of an IMU's frame into that of this camera as it stood, before
+            `reoriented`; None where it is not known.
+        axes: (3, 3) what `reoriented` has turned the camera by; the identity as it stood.
     """
 
     K: Float64
@@ -57,6 +61,9 @@ class Camera:
     t: Float64 = field(default_factory=lambda: np.zeros(3))
     distortion: tuple[float, ...] = ()
     model: str = "radtan"
+    world_up: Float64 | None = None
+    imu: Float64 | None = None
+    axes: Float64 = field(default_factory=lambda: np.eye(3))
 
     def __post_init__(self) -> None:
         for name, shape in (("K", (3, 3)), ("R", (3, 3)), ("t", (3,))):
@@ -150,7 +157,16 @@ class Camera:
             k1, k2, p1, p2, *k3 = distortion
             p2, p1 = axes[:2, :2] @ [p2, p1]
             distortion = (k1, k2, float(p1), float(p2), *k3)
-        return Camera(K, width, height, axes @ self.R, axes @ self.t, distortion, self.model)
+        return replace(
+            self,
+            K=K,
+            width=width,
+            height=height,
+            R=axes @ self.R,
+            t=axes @ self.t,
+            distortion=distortion,
+            axes=axes @ self.axes,
+        )
 
 
 @dataclass(frozen=True, slots=True)

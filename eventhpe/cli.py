@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from eventhpe.commands import doctor, estimate, recordings, render
+from eventhpe.commands import doctor, estimate, export, recordings, render, report, view
 from eventhpe.commands.options import EXIT_INTERRUPTED
 from eventhpe.errors import InputError
 
@@ -40,6 +40,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="eventhpe", description="Event-camera recordings to moving 3D human meshes."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (recordings, estimate, render, doctor):
+    for group in (recordings, estimate, render, report, view, export, doctor):
         group.add(commands)
     return parser

@@ -54,8 +54,10 @@ def load_networks(
     """Read both networks from their cards.
 
     Raises:
-        InputError: a card or its tensors cannot be used, or the two cards' recipes differ.
+        InputError: a card or its tensors cannot be used, the two cards' recipes differ, or torch
+            cannot use the device.
     """
+    _check_device(device)
     flow_net, flow_card = load_flownet(flownet)
     shape_net, shape_card = load_shapenet(shapenet)
     if replace(flow_card.recipe, size=shape_card.recipe.size) != shape_card.recipe:
@@ -71,6 +73,15 @@ def load_networks(
     flow_size = shape_card.flow_size or flow_card.recipe.size
     flow_recipe = replace(flow_card.recipe, size=flow_size)
     return Networks(flow_net, shape_net, shape_card.recipe, flow_recipe, hashes)
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.zeros(1, device=name).cpu()
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            "--device", f"{name!r}, which torch cannot use", "cpu or cuda", "Leave it out for cpu."
+        ) from error
 
 
 @dataclass(frozen=True)

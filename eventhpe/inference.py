@@ -19,6 +19,7 @@ from eventhpe.events.replay import Latency, Replay
 from eventhpe.events.stream import EventStream
 from eventhpe.events.undistortion import Undistortion
 from eventhpe.events.windows import Packet, Window, packet_windows, packets_of
+from eventhpe.gravity import Up, measured_up, settle
 from eventhpe.scene import SceneWatch
 from eventhpe.sequence import HELD, TRACKED, MotionSequence
 
@@ -32,7 +33,8 @@ class InferenceResult:
     Attributes:
         motion: the steps that were done.
         interrupted: Ctrl-C came before the end.
-        warnings: one line for each assumption about the scene that does not hold.
+        warnings: one line for each assumption about the scene that does not hold, and for an IMU
+            that cannot be used.
         undistortion: how many events left the image, where the camera has a lens that bends.
         latency: of the steps of a replay.
     """
@@ -57,6 +59,7 @@ def infer(
     orient: Callable[[EventStream], EventStream] | None = None,
     height_m: float | None = None,
     start: MotionSequence | None = None,
+    up: Up | None = None,
     command: str = "",
     progress: bool = True,
     replay: Replay | None = None,
@@ -75,6 +78,7 @@ def infer(
         orient: turns or mirrors events.
         height_m: the person's true height; fixes the scale that one camera cannot know.
         start: its last pose stands until the first motion, and its betas are kept.
+        up: where it is known; otherwise see `eventhpe.gravity`.
         command: recorded in the motion.
         progress: show a bar on stderr.
         replay: of ``recording``; gives its events at the pace of their timestamps. The motion is
@@ -121,10 +125,14 @@ def infer(
         )
     betas = mean_betas(steps) if first is None else first.betas
     motion = motion_of_steps(steps, betas, trained, camera, networks, step_us, height_m, command)
+    unused = None
+    if up is None:
+        stop = int(motion.t_us[-1])
+        up, unused = measured_up(camera, recording, start_us or 0, stop)
     return InferenceResult(
-        motion.on_body(trained, body),
+        settle(motion.on_body(trained, body), body, up),
         interrupted,
-        scene.warnings(),
+        scene.warnings() if unused is None else (*scene.warnings(), unused),
         undistortion,
         Latency.of(ages, step_us) if ages else None,
     )

@@ -23,6 +23,7 @@ from eventhpe.body import Body
 from eventhpe.estimator import Estimator, Networks, Reading
 from eventhpe.events.recording import Recording
 from eventhpe.events.stream import EventStream
+from eventhpe.gravity import settle
 from eventhpe.inference import prepared_windows
 from eventhpe.refinement import INSIDE
 from eventhpe.sequence import HELD, TRACKED, MotionSequence
@@ -108,7 +109,7 @@ def optimise(
     finally:
         bar.close()
     unchanged = interrupted or not mover.offsets.any()
-    result = motion if unchanged else mover.result(keep_start)
+    result = motion if unchanged else settle(mover.result(keep_start), body)
     return Optimisation(result, *mover.losses(), int(mover.taken.sum()), interrupted)
 
 

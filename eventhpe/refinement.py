@@ -26,6 +26,7 @@ from scipy import linalg, sparse
 
 from eventhpe.body import Body
 from eventhpe.estimator import HELD_CONFIDENCE_S
+from eventhpe.gravity import settle
 from eventhpe.sequence import HELD, TRACKED, MotionSequence
 
 Float64 = NDArray[np.float64]
@@ -65,7 +66,8 @@ def refine(motion: MotionSequence, body: Body, cutoffs: Cutoffs | None = None) -
         cutoffs: how much to smooth; the default was chosen on synhpe-v1's validation part.
 
     Returns:
-        The motion with other rotations and translations. A silent start becomes held if the
+        The motion with other rotations and translations, its floor (and ``up``, if it was taken
+        from the motion) found anew. A silent start becomes held if the
         person appears well inside the image, its region the first one tracked, its confidence
         fading backward as that of held steps fades forward; all other regions, confidences and
         states stay. A start pose that the user gave stays, too, and a motion that was never
@@ -106,9 +108,10 @@ def refine(motion: MotionSequence, body: Body, cutoffs: Cutoffs | None = None) -
     del kept["global_orient"], kept["body_pose"]
     kept["transl"] = transl
     column = motion.K[0, 2] + motion.K[0, 0] * direction[0, 0]
-    return MotionSequence.from_matrices(
+    refined_motion = MotionSequence.from_matrices(
         rotations[:, 0], rotations[:, 1:], **kept | _still_start(motion, column)
     )
+    return settle(refined_motion, body)
 
 
 def smooth(time_s: Float64, values: Float64, weight: Float64, cutoff_hz: float) -> Float64:

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import roma
@@ -28,6 +26,10 @@ from eventhpe.camera import Camera
 from eventhpe.errors import InputError
 from eventhpe.events.stream import EventStream
 from eventhpe.files import atomic_path
+from eventhpe.motion_file import ARRAYS, field_value, read_npz
+
+if TYPE_CHECKING:
+    from eventhpe.export.formats import Exported, ExportOptions
 
 SCHEMA = 3
 STATE_NAMES = ("absent", "held", "tracked")
@@ -36,22 +38,6 @@ ABSENT, HELD, TRACKED = range(len(STATE_NAMES))
 CAMERA_UP = "camera frame"  # where nothing tells of gravity: the image's upward direction stands in
 
 _POSED_AT_ONCE = 32
-
-# None is the number of frames; -1 any length.
-_ARRAYS: dict[str, tuple[type, tuple[int | None, ...]]] = {
-    "t_us": (np.int64, (None,)),
-    "betas": (np.float32, (10,)),
-    "global_orient": (np.float32, (None, 3)),
-    "body_pose": (np.float32, (None, 69)),
-    "transl": (np.float32, (None, 3)),
-    "K": (np.float64, (3, 3)),
-    "distortion": (np.float64, (-1,)),
-    "up": (np.float64, (3,)),
-    "turned": (np.int64, (3,)),
-    "region": (np.float32, (None, 4)),
-    "confidence": (np.float32, (None,)),
-    "state": (np.uint8, (None,)),
-}
 
 
 @dataclass(eq=False)
@@ -116,7 +102,7 @@ class MotionSequence:
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.t_us).size
-        for name, (dtype, pattern) in _ARRAYS.items():
+        for name, (dtype, pattern) in ARRAYS.items():
             value = np.asarray(getattr(self, name))
             wanted = tuple(frames if size is None else size for size in pattern)
             if value.ndim != len(wanted) or any(
@@ -248,7 +234,7 @@ class MotionSequence:
         last = len(self) if stop_us is None else int(np.searchsorted(self.t_us, stop_us))
         cut = {
             name: getattr(self, name)[first:last]
-            for name, (_, pattern) in _ARRAYS.items()
+            for name, (_, pattern) in ARRAYS.items()
             if pattern[0] is None
         }
         return replace(self, **cut)
@@ -277,6 +263,16 @@ class MotionSequence:
         kept["body_id"], kept["body_sha256"] = target.body_id, target.sha256
         return MotionSequence.from_matrices(moved.global_orient, moved.body_pose, **kept)
 
+    def require_body(self, body: Body) -> None:
+        """Raise InputError unless the motion belongs to ``body``."""
+        if body.sha256 != self.body_sha256:
+            raise InputError(
+                "motion",
+                f"parameters of body {self.body_id!r}",
+                f"those of the loaded body {body.body_id!r}",
+                "Load the body the motion was made with, or infer again with this one.",
+            )
+
     def posed(
         self, body: Body, steps: Sequence[int] | None = None
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
@@ -289,13 +285,7 @@ class MotionSequence:
         Raises:
             InputError: the motion belongs to another body.
         """
-        if body.sha256 != self.body_sha256:
-            raise InputError(
-                "motion",
-                f"parameters of body {self.body_id!r}",
-                f"those of the loaded body {body.body_id!r}",
-                "Load the body the motion was made with, or infer again with this one.",
-            )
+        self.require_body(body)
         orient, pose = self.matrices()
         betas, transl = torch.from_numpy(self.betas), torch.from_numpy(self.transl)
         chosen = list(range(len(self)) if steps is None else steps)
@@ -326,7 +316,7 @@ class MotionSequence:
         """
         expected = "a motion file (.npz) that eventhpe has written"
         remedy = "Run `eventhpe infer` on the recording again."
-        content = _read_npz(Path(path), expected, remedy)
+        content = read_npz(Path(path), expected, remedy)
         if "schema" not in content:
             raise InputError(path, "no field 'schema'", expected, remedy)
         if content["schema"].shape != () or content["schema"].dtype.kind not in "iu":
@@ -346,44 +336,39 @@ class MotionSequence:
         if missing:
             raise InputError(path, f"no field {', '.join(missing)}", expected, remedy)
         try:
-            return cls(**{name: _value(name, content[name]) for name in names})
+            return cls(**{name: field_value(name, content[name]) for name in names})
         except ValueError as error:
             raise InputError(path, f"wrong content: {error}", expected, remedy) from error
 
+    def to_amass(self, path: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write an AMASS .npz, z up; options and errors of all `to_*`: `export_motion`."""
+        return self._export("amass", path, options)
 
-def _read_npz(path: Path, expected: str, remedy: str) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        # numpy and zipfile raise OSError without a reason for damaged files, too.
-        raise InputError(path, error.strerror or str(error), expected, remedy) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise InputError(path, f"a damaged file ({error})", expected, remedy) from error
-    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
-        # Object arrays (pickle), an encrypted member, and what is no archive, as .npy files are.
-        raise InputError(path, "something else, or pickled objects", expected, remedy) from error
+    def to_glb(self, path: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write an animated, skinned body for 3D programs."""
+        return self._export("glb", path, options)
 
+    def to_obj(self, folder: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write a folder of text meshes, one a step."""
+        return self._export("obj", folder, options)
 
-def _value(name: str, array: NDArray[Any]) -> Any:
-    """One field from its array. Raises ValueError when the array cannot be that field."""
-    if name in _ARRAYS:
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"{name} holds {array.dtype}, not numbers")
-        return array
-    kind = "U"
-    if name in ("width", "height", "window_us", "step_us"):
-        kind = "iu"
-    elif name == "floor_m":
-        kind = "f"
-    if array.shape != () or array.dtype.kind not in kind:
-        raise ValueError(f"{name} is {array.dtype} {array.shape}")
-    if kind != "U":
-        return array.item()
-    text = str(array)
-    if name != "weights":
-        return text
-    weights = json.loads(text)
-    if not isinstance(weights, dict):
-        raise ValueError("weights is no table")
-    return weights
+    def to_ply(self, folder: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write a folder of binary meshes, one a step."""
+        return self._export("ply", folder, options)
+
+    def to_bvh(self, path: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write a skeleton and its angles, in centimetres."""
+        return self._export("bvh", path, options)
+
+    def to_csv(self, path: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write a table of joints, a row a step."""
+        return self._export("csv", path, options)
+
+    def to_smpl(self, path: str | Path, **options: Unpack[ExportOptions]) -> Exported:
+        """Write an .npz with the parameters of ``smplx.SMPL``."""
+        return self._export("smpl", path, options)
+
+    def _export(self, to: str, path: str | Path, options: ExportOptions) -> Exported:
+        from eventhpe.export.formats import export_motion  # which knows motions itself
+
+        return export_motion(self, to, path, **options)

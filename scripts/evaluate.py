@@ -3,6 +3,7 @@
 ``flow FOLDER`` scores FlowNets, zero flow and a classical method against a simulated set's truth.
 ``focus RECORDING...`` needs no truth: it measures how much sharper events become along the flow.
 ``pose FOLDER`` scores ShapeNets and baselines against a simulated set's truth.
+``gravity FOLDER`` compares where up and the floor are found with where a simulated set has them.
 ``dhp19 OUT`` scores a ShapeNet on a prepared DHP19 by that set's protocols, beside published rows.
 ``motion MOTION.npz --recording FILE`` compares a motion with a simulated recording's truth.
 ``silhouette MOTION.npz --recording FILE`` needs no truth: it compares each step's events with the
@@ -37,6 +38,7 @@ from eventhpe.evaluation.flow_methods import (
 from eventhpe.evaluation.flow_pictures import flow_picture, focus_picture, write_png
 from eventhpe.evaluation.flow_report import flow_table, write_flow_report
 from eventhpe.evaluation.focus import MIN_EVENTS, evaluate_focus, focus_table, tracked_windows
+from eventhpe.evaluation.gravity import evaluate_gravity, gravity_table
 from eventhpe.evaluation.pose_plots import draw_pose_plots, load_pyplot
 from eventhpe.evaluation.pose_report import pose_set_table, write_pose_report
 from eventhpe.evaluation.pose_rows import Entrant, evaluate_poses
@@ -173,6 +175,13 @@ def pose(options: argparse.Namespace) -> int:
     return 0
 
 
+def gravity(options: argparse.Namespace) -> int:
+    """Print how far up and the floor are off on a simulated set."""
+    entrant = Entrant.load("ShapeNet", options.shapenet, options.flownet)
+    print(gravity_table(evaluate_gravity(options.folder, entrant, load_body(), options.workers)))
+    return 0
+
+
 def dhp19(options: argparse.Namespace) -> int:
     """Print errors on a part of a split of DHP19; with --out, write them."""
     folder = options.folder / options.split / options.part
@@ -251,6 +260,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--out", type=Path, metavar="DIR", help="also write tables and plots there"
     )
+
+    command = commands.add_parser("gravity")
+    command.set_defaults(run=gravity)
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="a simulated set")
+    _network_options(command)
 
     command = commands.add_parser("dhp19")
     command.set_defaults(run=dhp19)

@@ -123,6 +123,16 @@ def test_four_coefficients_of_an_unnamed_model_are_not_guessed(tmp_path: Path) -
         load_camera(opencv_file(tmp_path / "a.yml", FISHEYE))
 
 
+def test_an_imus_rotation_is_read_from_a_camchain(tmp_path: Path) -> None:
+    assert load_camera(written(tmp_path, KALIBR)).imu is None
+    rows = "  T_cam_imu: [[0, -1, 0, 0.1], [0, 0, -1, 0.2], [1, 0, 0, 0.3], [0, 0, 0, 1]]\n"
+    imu = load_camera(written(tmp_path, KALIBR + rows)).imu
+    np.testing.assert_array_equal(imu, [[0, -1, 0], [0, 0, -1], [1, 0, 0]])
+    for part, other in (("[1, 0, 0, 0.3]", "[2, 0, 0, 0.3]"), (", [0, 0, 0, 1]", "")):
+        with pytest.raises(InputError, match="T_cam_imu"):
+            load_camera(written(tmp_path, KALIBR + rows.replace(part, other)))
+
+
 GOOD = "width: 346\nheight: 260\nfx: 300\nfy: 301\ncx: 172.5\ncy: 129.5\n"
 
 
@@ -132,6 +142,10 @@ def test_the_projects_own_layout_is_read(tmp_path: Path) -> None:
     assert (camera.width, camera.height, camera.distortion) == (346, 260, (0.1, 0, 0, 1e-3))
     np.testing.assert_array_equal(camera.K, [[300, 0, 172.5], [0, 301, 129.5], [0, 0, 1]])
     np.testing.assert_array_equal(camera.t, [0, 0, 2])
+    assert camera.world_up is None
+    for name, up in (("z", [0, 0, 1]), ("-y", [0, -1, 0]), ("y", [0, 1, 0])):
+        path.write_text(GOOD + f"up: {name}\n")
+        np.testing.assert_array_equal(load_camera(path).world_up, up)
     path.write_text("width: 10\nheight: 20\nK: [[5, 1, 2], [0, 6, 3], [0, 0, 1]]\n")
     np.testing.assert_array_equal(load_camera(path).K, [[5, 1, 2], [0, 6, 3], [0, 0, 1]])
     path.write_text(GOOD + "distortion: [0, 0, 0, 0]\ndistortion_model: fisheye\n")

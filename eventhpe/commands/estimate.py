@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,29 +12,32 @@ from eventhpe.commands.options import (
     backend_option,
     body_option,
     camera_of,
-    device_of,
     finite,
     force_option,
     microseconds,
+    note_on_camera,
     open_source,
     orient_of,
     recording_options,
     seed,
-    turned_of,
     view_options,
 )
 from eventhpe.errors import InputError
 
 if TYPE_CHECKING:
-    from eventhpe.body import Body
-    from eventhpe.estimator import Networks
-    from eventhpe.events.recording import Recording
+    from eventhpe.api import Estimate
     from eventhpe.optimisation import Optimisation
     from eventhpe.sequence import MotionSequence
 
 RESULTS = ("motion.npz", "overlay.mp4", "contact_sheet.png")
 REFINEMENTS = ("off", "smooth", "optimise")
 REFINE_BY_DEFAULT = "smooth"
+# Flags that go to `eventhpe.api.estimate` under their own names.
+ESTIMATED_BY = (
+    "camera", "camera_name", "fov", "roi", "rotate", "flip_x", "flip_y", "step_ms", "start_s",
+    "stop_s", "height", "pitch", "roll", "body", "start", "refine", "flownet", "shapenet",
+    "device", "replay",
+)  # fmt: skip
 
 
 def add(commands: Commands) -> None:
@@ -70,6 +72,13 @@ def _infer_options(parser: argparse.ArgumentParser) -> None:
     backend_option(parser)
     parser.add_argument("--height", type=finite, metavar="METRES", help="the person's height")
     parser.add_argument("--start", type=Path, metavar="POSE.npz", help="pose to begin from")
+    for flag, meaning in (
+        ("--pitch", "the camera looks up by so much (below 0: down); default with --roll: 0"),
+        ("--roll", "it is turned clockwise, seen from behind; default with --pitch: 0"),
+    ):
+        parser.add_argument(
+            flag, type=finite, metavar="DEG", help=f"{meaning}; of the picture after --rotate"
+        )
     parser.add_argument(
         "--refine",
         nargs="?",
@@ -88,53 +97,29 @@ def _infer_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _infer(options: argparse.Namespace) -> int:
-    import numpy as np
-
-    from eventhpe.body import load_body
-    from eventhpe.estimator import load_networks
-    from eventhpe.events.replay import Replay
+    from eventhpe.api import estimate
     from eventhpe.files import ensure_writable
-    from eventhpe.inference import infer
-    from eventhpe.refinement import refine
     from eventhpe.rendering import contact_sheet, render_overlay
     from eventhpe.rendering.opengl import require_backend
-    from eventhpe.sequence import MotionSequence
-    from eventhpe.weights import FLOWNET, SHAPENET
+    from eventhpe.weights import FLOWNET
 
     recording = open_source(options)
     motion_path, video, sheet = (options.out / name for name in RESULTS)
     for path in (motion_path, video, sheet):
         ensure_writable(path, replace=options.force)
     require_backend(options.backend)
-    body = load_body(options.body)
-    start = MotionSequence.load(options.start) if options.start else None
-    networks = load_networks(
-        options.flownet or FLOWNET, options.shapenet or SHAPENET, device_of(options.device)
-    )
-    result = infer(
+    note_on_camera(options)
+    made = estimate(
         recording,
-        networks,
-        body,
-        camera_of(options, recording.width, recording.height),
-        step_us=round(options.step_ms * 1000),
-        start_us=microseconds(options.start_s),
-        stop_us=microseconds(options.stop_s),
-        roi=options.roi,
-        orient=orient_of(options),
-        height_m=options.height,
-        start=start,
+        **{name: getattr(options, name) for name in ESTIMATED_BY},
         command=options.command_line,
-        replay=Replay(recording) if options.replay else None,
     )
+    result, motion, interrupted = made.result, made.motion, made.result.interrupted
     if result.latency is not None:
         print(f"replay: {result.latency}", file=sys.stderr)
-    motion = replace(result.motion, turned=np.array(turned_of(options)))
-    if options.refine != "off":
-        motion = refine(motion, body)
     motion.save(motion_path)
-    interrupted = result.interrupted
     if options.refine == "optimise" and not interrupted:
-        optimised = _optimise(options, motion, recording, networks, body)
+        optimised = _optimise(made)
         motion, interrupted = optimised.motion, optimised.interrupted
         motion.save(motion_path)
     _report(motion, motion_path)
@@ -147,34 +132,22 @@ def _infer(options: argparse.Namespace) -> int:
     if interrupted:
         print(f"stopped after {len(motion)} steps; draw them with: eventhpe render")
         return EXIT_INTERRUPTED
-    flownet = options.flownet or FLOWNET
     backend = render_overlay(
-        motion, recording, body, video, flownet=flownet, backend=options.backend
+        motion,
+        recording,
+        made.body,
+        video,
+        flownet=options.flownet or FLOWNET,
+        backend=options.backend,
     )
-    contact_sheet(motion, recording, body, sheet, backend=backend)
+    contact_sheet(motion, recording, made.body, sheet, backend=backend)
     print(f"overlay: {video} (meshes drawn by {backend})")
     print(f"contact sheet: {sheet}")
     return 0
 
 
-def _optimise(
-    options: argparse.Namespace,
-    motion: "MotionSequence",
-    recording: "Recording",
-    networks: "Networks",
-    body: "Body",
-) -> "Optimisation":
-    from eventhpe.optimisation import optimise
-
-    result = optimise(
-        motion,
-        recording,
-        networks,
-        body,
-        roi=options.roi,
-        orient=orient_of(options),
-        keep_start=options.start is not None,
-    )
+def _optimise(made: "Estimate") -> "Optimisation":
+    result = made.optimised()
     if result.interrupted:
         print("optimisation stopped: the smoothed motion is kept")
     else:
@@ -198,7 +171,7 @@ def _adapt(options: argparse.Namespace) -> int:
         ensure_writable(path, replace=options.force)
     result = adapt(
         recording,
-        load_networks(options.flownet or FLOWNET, source, device_of(options.device)),
+        load_networks(options.flownet or FLOWNET, source, options.device),
         camera_of(options, recording.width, recording.height),
         step_us=round(options.step_ms * 1000),
         start_us=microseconds(options.start_s),
@@ -230,6 +203,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _report(motion: "MotionSequence", path: Path) -> None:
+    from eventhpe.gravity import said
     from eventhpe.sequence import STATE_NAMES, TRACKED
 
     counts = [int((motion.state == k).sum()) for k in range(len(STATE_NAMES))]
@@ -237,3 +211,4 @@ def _report(motion: "MotionSequence", path: Path) -> None:
     print(f"motion: {path}: {len(motion)} steps of {motion.step_us / 1000:g} ms ({states})")
     if counts[TRACKED] == 0:
         print("no person found")
+    print(f"gravity: {said(motion)}")

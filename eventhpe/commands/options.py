@@ -2,12 +2,10 @@
 
 import argparse
 import math
+import shlex
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from eventhpe.errors import InputError
 
 if TYPE_CHECKING:  # a sub-command imports what it needs: `eventhpe info` must not wait for torch
     from eventhpe.camera import Camera
@@ -119,63 +117,41 @@ def open_source(options: argparse.Namespace) -> "Recording":
 
 def camera_of(options: argparse.Namespace, width: int, height: int) -> "Camera":
     """The camera of the reoriented events."""
-    from eventhpe.calibration import load_camera
-    from eventhpe.camera import Camera
+    from eventhpe import api
 
-    if options.camera:
-        camera = load_camera(options.camera, options.camera_name)
-        if (camera.width, camera.height) != (width, height):
-            raise InputError(
-                options.camera,
-                f"a camera of {camera.width}x{camera.height}",
-                f"the recording's {width}x{height}",
-                "Give the calibration of this recording's camera.",
-            )
-    else:
-        if options.camera_name is not None:
-            remedy = "Give the camera file, or leave it out."
-            raise InputError("--camera-name", options.camera_name, "--camera CAM.yaml", remedy)
-        degrees = 55.0 if options.fov is None else options.fov
-        if not 5 <= degrees <= 150:
-            raise InputError(
-                "--fov", f"{degrees:g}", "5 to 150 degrees", "Give the horizontal field of view."
-            )
-        if options.fov is None:
-            print("note: no camera given: 55 degrees horizontally; metres are up to scale")
-        camera = Camera.from_fov(width, height, degrees)
+    camera = api.camera_of(width, height, options.camera, options.camera_name, options.fov)
+    note_on_camera(options)
     return camera.reoriented(options.rotate, options.flip_x, options.flip_y)
+
+
+def note_on_camera(options: argparse.Namespace) -> None:
+    """Say so where no camera is given."""
+    from eventhpe.api import DEFAULT_FOV_DEGREES
+
+    if options.camera is None and options.fov is None:
+        print(
+            f"note: no camera given: {DEFAULT_FOV_DEGREES:g} degrees horizontally; "
+            "metres are up to scale"
+        )
 
 
 def orient_of(options: argparse.Namespace) -> "Callable[[EventStream], EventStream] | None":
     """What `orientation_options` ask for; None where they ask for nothing."""
-    from eventhpe.events.stream import EventStream
+    from eventhpe.api import orientation
 
-    if not (options.rotate or options.flip_x or options.flip_y):
-        return None
-    return partial(
-        EventStream.reoriented,
-        rotate=options.rotate,
-        flip_x=options.flip_x,
-        flip_y=options.flip_y,
-    )
+    return orientation(options.rotate, options.flip_x, options.flip_y)
 
 
-def turned_of(options: argparse.Namespace) -> list[int]:
-    """What `orientation_options` ask for, as `MotionSequence.turned`."""
-    return [options.rotate, int(options.flip_x), int(options.flip_y)]
-
-
-def device_of(name: str) -> str:
-    """The name of a torch device that works."""
-    import torch
-
+def roi_in(command_line: str) -> tuple[int, int, int, int] | None:
+    """The ``--roi`` that a recorded command line of `infer` gave; None where there is none."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--roi", type=_box)
     try:
-        torch.zeros(1, device=name).cpu()
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            "--device", f"{name!r}, which torch cannot use", "cpu or cuda", "Leave it out for cpu."
-        ) from error
-    return name
+        found, _ = parser.parse_known_args(shlex.split(command_line))
+    except (argparse.ArgumentError, ValueError):  # no command line of ours
+        return None
+    roi: tuple[int, int, int, int] | None = found.roi
+    return roi
 
 
 def microseconds(seconds: float | None) -> int | None:

@@ -128,13 +128,21 @@ class TrueSteps:
         """The truth at a motion's times."""
         t_us = motion.t_us
         pose = recording.truth.at(t_us)
-        # By the clock, so that a motion and a part of it are compared at the same moments.
-        fifth = t_us // motion.step_us % VERTEX_STRIDE == 0
-        posed = np.flatnonzero(pose.present & fifth)
+        posed = np.flatnonzero(pose.present & _fifth(motion))
         vertices = (
             recording.truth.vertices(body, t_us[posed]) if len(posed) else np.zeros((0, 1, 3))
         )
         return cls(pose.present, pose.joints, posed, vertices)
+
+    @classmethod
+    def of(cls, truth: MotionSequence, body: Body) -> "TrueSteps":
+        """A truth that is a motion of ``body``, with nobody where it says ``ABSENT``."""
+        present = truth.state != ABSENT
+        posed = np.flatnonzero(present & _fifth(truth))
+        if not len(posed):
+            return cls(present, _joints(truth, body), posed, np.zeros((0, 1, 3)))
+        vertices = np.stack([v for v, _ in truth.posed(body, posed.tolist())])
+        return cls(present, _joints(truth, body), posed, vertices)
 
 
 @dataclass(frozen=True)
@@ -167,11 +175,34 @@ Scores = dict[Conditions, list[StepErrors]]
 
 def score(estimate: Estimate, truth: TrueSteps, recording: SetRecording, body: Body) -> StepErrors:
     """Compare a motion with the truth at its own times."""
+    known = recording.truth
+    name, sensor = known.path.stem, str(known.description.get("sensor_name", "unknown"))
+    return step_errors(
+        estimate, truth, known.K, body, name=name, sensor=sensor, kind=movement(known.description)
+    )
+
+
+def step_errors(
+    estimate: Estimate,
+    truth: TrueSteps,
+    K: NDArray[np.float64],
+    body: Body,
+    *,
+    name: str,
+    sensor: str,
+    kind: str,
+) -> StepErrors:
+    """Compare a motion with the truth at its own times.
+
+    Args:
+        K: (3, 3) the intrinsics that the truth is seen with.
+        body: that of the motion.
+        name, sensor, kind: what the recording is called, and what is moved before which sensor.
+    """
     motion, counted = estimate.motion, estimate.counted & truth.present
     joints = _joints(motion, body)
     pred, true = joints[counted], truth.joints[counted]
-    image_px = _image_error(pred, true, motion, recording)
-    description = recording.truth.description
+    image_px = _image_error(pred, true, motion, K)
     hips = list(metrics.SMPL_HIPS)
     centred, true_centred = (x - x[:, hips].mean(axis=1, keepdims=True) for x in (pred, true))
     values = {
@@ -188,9 +219,9 @@ def score(estimate: Estimate, truth: TrueSteps, recording: SetRecording, body: B
         "depth_percent": 100 * np.abs(pred[:, 0, 2] - true[:, 0, 2]) / true[:, 0, 2],
     }
     return StepErrors(
-        recording.truth.path.stem,
-        str(description.get("sensor_name", "unknown")),
-        movement(description),
+        name,
+        sensor,
+        kind,
         values,
         1000 * np.linalg.norm(centred - true_centred, axis=2),
         motion.t_us[counted],
@@ -262,6 +293,12 @@ def _mean(parts: list[NDArray[Any]]) -> float:
     return float(values.mean()) if len(values) else math.nan
 
 
+def _fifth(motion: MotionSequence) -> Mask:
+    """(T,) every fifth step by the clock, so that a motion and a part of it are compared at the
+    same moments."""
+    return np.asarray(motion.t_us // motion.step_us % VERTEX_STRIDE == 0)
+
+
 def _joints(motion: MotionSequence, body: Body) -> Float:
     """(T, 24, 3) metres, camera frame."""
     orient, pose = motion.matrices()
@@ -290,11 +327,9 @@ def _acceleration(estimate: Estimate, joints: Float, truth: TrueSteps) -> Float:
     return np.asarray(error[same])
 
 
-def _image_error(
-    pred: Float, true: Float, motion: MotionSequence, recording: SetRecording
-) -> Float:
+def _image_error(pred: Float, true: Float, motion: MotionSequence, K: NDArray[np.float64]) -> Float:
     """(N,) mean distance of joints in the image, pixels of the sensor."""
     before = pred.astype(np.float64)
     before[..., 2] = np.maximum(before[..., 2], NEAREST_M)
-    distance = project(before, motion.K) - project(true.astype(np.float64), recording.truth.K)
+    distance = project(before, motion.K) - project(true.astype(np.float64), K)
     return np.asarray(np.linalg.norm(distance, axis=2).mean(axis=1))

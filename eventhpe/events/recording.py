@@ -14,6 +14,7 @@ from eventhpe.events.stream import EventStream
 
 if TYPE_CHECKING:
     from eventhpe.events.frames import Frames
+    from eventhpe.events.inertia import Inertia
 
 CHUNK_EVENTS = 1 << 20
 ENOUGH_EVENTS = 1000  # in a block: when most of so many lie outside, the sensor's size is wrong
@@ -93,6 +94,14 @@ class Recording(ABC):
 
         Raises:
             InputError: the frames are damaged, or no grey levels of 8 bits.
+        """
+        return None
+
+    def inertia(self) -> "Inertia | None":
+        """What an accelerometer beside the events measured; None where the file has none.
+
+        Raises:
+            InputError: the samples are damaged.
         """
         return None
 

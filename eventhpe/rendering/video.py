@@ -22,7 +22,7 @@ def render_overlay(
     motion: MotionSequence,
     recording: Recording,
     body: Body,
-    out: Path,
+    out: str | Path,
     *,
     views: Sequence[str] = VIEWS,
     truth: MotionSequence | None = None,
@@ -57,6 +57,7 @@ def render_overlay(
             video writer is installed, or ``out`` cannot be written.
         ValueError: ``fps`` or ``speed`` is not positive.
     """
+    out = Path(out)
     if not len(motion):
         raise InputError("motion", "no steps", "at least one", "Infer over a longer stretch.")
     if (fps is not None and fps <= 0) or speed <= 0:

@@ -14,10 +14,12 @@ TOPICS = (
     "fitting",
     "simulation",
     "inference",
+    "report",
     "flow",
     "shape",
     "streaming",
     "rendering",
+    "viewer",
 )
 """Modules with rows, in the order of the table; importing one registers its rows."""
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from eventhpe.estimator import load_networks
-from eventhpe.events import DsecWriter, EventStream, open_recording
+from eventhpe.events import open_recording
 from flownet.model import FlowNet, flow_in_sides
-from scripts.benchmark.inputs import HEIGHT, WIDTH, random_events
+from scripts.benchmark.inputs import HEIGHT, WIDTH, busy_recording
 from scripts.benchmark.rows import Measured, median_wall_seconds, row
 from shapenet.model import PRESETS, ShapeNet, ShapeNetState, upright_rotations
 
@@ -26,17 +26,11 @@ def bench_infer() -> Measured:
     from eventhpe.camera import Camera
     from eventhpe.inference import infer
 
-    seconds, block = 10, random_events(1_000_000)
-    box = EventStream(
-        (block.x // 3 + 115).astype(np.uint16), block.y, block.t, block.p, WIDTH, HEIGHT
-    )
+    seconds = 10
     networks, body = load_networks(), load_body()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.h5"
-        with DsecWriter(path, WIDTH, HEIGHT) as writer:
-            for i in range(seconds):
-                t = box.t + i * 1_000_000
-                writer.append(EventStream(box.x, box.y, t, box.p, WIDTH, HEIGHT))
+        busy_recording(path, seconds)
         camera = Camera.from_fov(WIDTH, HEIGHT)
 
         def run(stop_s: int) -> float:

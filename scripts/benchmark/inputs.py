@@ -1,8 +1,10 @@
 """The sensor and the events that several rows measure with."""
 
+from pathlib import Path
+
 import numpy as np
 
-from eventhpe.events import EventStream
+from eventhpe.events import DsecWriter, EventStream
 
 WIDTH, HEIGHT = 346, 260
 EVENTS, WINDOW_US = 1_000_000, 50_000
@@ -22,3 +24,13 @@ def davis_words(events: EventStream) -> bytes:
     address |= (np.uint32(WIDTH - 1) - events.x.astype(np.uint32)) << np.uint32(12)
     address |= events.p.astype(np.uint32) << np.uint32(11)
     return np.stack([address, events.t.astype(np.uint32)], axis=1).astype(">u4").tobytes()
+
+
+def busy_recording(path: Path, seconds: int) -> None:
+    """Write a million events a second, at random in a person-sized box, as a recording."""
+    block = random_events(1_000_000)
+    x = (block.x // 3 + 115).astype(np.uint16)
+    with DsecWriter(path, WIDTH, HEIGHT) as writer:
+        for second in range(seconds):
+            t = block.t + second * 1_000_000
+            writer.append(EventStream(x, block.y, t, block.p, WIDTH, HEIGHT))

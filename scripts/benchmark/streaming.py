@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -25,7 +26,7 @@ def bench_stream() -> Measured:
         path = Path(folder) / "events.h5"
         _write_long_recording(path)
         start = time.perf_counter()
-        count, peak_kib = (int(value) for value in _in_a_fresh_process("stream_file", path))
+        count, peak_kib = (int(value) for value in in_a_fresh_process(stream_file, path))
         seconds = time.perf_counter() - start
     if count != STREAM_EVENTS:
         raise RuntimeError(f"{count:,} of {STREAM_EVENTS:,} events were read")
@@ -51,7 +52,7 @@ def bench_convert() -> Measured:
                 t = block.t + i * WINDOW_US
                 moved = EventStream(block.x, block.y, t, block.p, WIDTH, HEIGHT)
                 file.write(davis_words(moved))
-        ours, read, plain, peak_kib = _in_a_fresh_process("convert_file", path)
+        ours, read, plain, peak_kib = in_a_fresh_process(convert_file, path)
     also = (
         Measured("convert vs reading its source", ours / read, "x", 1.5, False),
         Measured("convert vs h5py's write and read", ours / plain, "x", more_is_better=False),
@@ -98,9 +99,10 @@ def _plain_copy(recording: Recording, path: Path) -> None:
                 column[i : i + EVENTS]
 
 
-def _in_a_fresh_process(function: str, path: Path) -> list[float]:
-    """The numbers that a function of this module prints for a file."""
-    code = f"from scripts.benchmark.streaming import {function}; {function}()"
+def in_a_fresh_process(function: Callable[[], None], path: Path) -> list[float]:
+    """The numbers that a function of a module prints for a file."""
+    name = function.__name__
+    code = f"from {function.__module__} import {name}; {name}()"
     child = subprocess.run(
         [sys.executable, "-c", code, str(path)],
         cwd=Path(__file__).resolve().parents[2],

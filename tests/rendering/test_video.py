@@ -10,10 +10,10 @@ from PIL import Image
 
 from eventhpe.camera import Camera, project
 from eventhpe.errors import InputError
-from eventhpe.rendering.contact_sheet import contact_sheet
 from eventhpe.rendering.moments import moments
 from eventhpe.rendering.outputs import GIF_COLUMNS, VideoWriter, ensure_output
 from eventhpe.rendering.overlay import POLARITY_COLOURS, Layout
+from eventhpe.rendering.sheet import contact_sheet
 from eventhpe.rendering.video import render_overlay
 from tests.rendering.rendering_scenes import TRACKED, BallBody, K, MemoryRecording, motion
 

@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 
 from eventhpe.errors import InputError
 from eventhpe.events.frames import Frames, StreamedFrames, require_increasing
+from eventhpe.events.inertia import STANDARD_GRAVITY, Inertia
 from eventhpe.events.recording import RawChunk, Recording, choose_geometry
 
 # Larger than any Prophesee sensor: events are checked against the real size afterwards.
 _LARGEST = (2048, 2048)
 _WORD_BYTES = {"evt2": 4, "evt2.1": 8, "evt3": 2}
+# The IMU's axes in an AEDAT 4 file are x left, y down, z backward (docs/gravity.md has how this was
+# seen), accelerations in g.
+_IMU_TO_CAMERA = np.diag([-1.0, 1.0, -1.0])
 Packets = Callable[[], Iterator[RawChunk]]
 """Begins at the file's first event; times are the file's own."""
 
@@ -148,7 +152,8 @@ class _FaeryRecording(Recording):
 
 
 class _Aedat4Recording(_FaeryRecording):
-    """Its frames are those of the first frame stream with the sensor's size."""
+    """Its frames are those of the first frame stream with the sensor's size, its inertia that of
+    the first IMU."""
 
     def frames(self) -> Frames | None:
         stamps = [frame.t for frame in self._frames()]
@@ -157,6 +162,22 @@ class _Aedat4Recording(_FaeryRecording):
         t = np.array(stamps, np.int64) - self.t_origin
         require_increasing(self.path, "the frame stream", t)
         return StreamedFrames(self.path, t, self.width, self.height, self._images)
+
+    def inertia(self) -> Inertia | None:
+        faery = _import_faery(self.path)
+        samples, stream = [], None
+        with _decoding(self.path):
+            for track, packet in faery.aedat.Decoder(self.path):
+                if track.data_type == "imus":
+                    stream = track.id if stream is None else stream
+                    if track.id == stream:
+                        samples.append(packet)
+        if not samples:
+            return None
+        found = np.concatenate(samples)
+        force = np.stack([found[f"accelerometer_{axis}"] for axis in "xyz"], axis=1)
+        t = found["t"].astype(np.int64) - self.t_origin
+        return Inertia(t, STANDARD_GRAVITY * force.astype(np.float64), _IMU_TO_CAMERA)
 
     def _frames(self) -> Iterator[Any]:
         faery = _import_faery(self.path)

@@ -1,4 +1,4 @@
-"""ROS bags: EventArray messages of dvs_msgs or prophesee_event_msgs, and their camera's images.
+"""ROS bags: EventArray messages of dvs_msgs or prophesee_event_msgs, their images and IMU.
 
 The library rosbags finds the messages, in a ROS 1 bag or in a ROS 2 bag's folder. The events in
 one are unpacked here, all at once, where the library would make an object of each:
@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 from eventhpe.errors import InputError
 from eventhpe.events.frames import Frames, StreamedFrames, require_increasing
+from eventhpe.events.inertia import Inertia
 from eventhpe.events.recording import CHUNK_EVENTS, RawChunk, Recording, choose_geometry
 
 EVENT_TYPES = ("dvs_msgs/msg/EventArray", "prophesee_event_msgs/msg/EventArray")
 IMAGE_TYPE = "sensor_msgs/msg/Image"
+IMU_TYPE = "sensor_msgs/msg/Imu"
 GREY = ("mono8", "8UC1")
 _ROS1_EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("s", "<u4"), ("ns", "<u4"), ("p", "u1")])
 _CDR_TAIL = np.dtype(
@@ -131,16 +133,34 @@ class _RosRecording(Recording):
     def _microseconds(self, ns: NDArray[np.int64]) -> NDArray[np.int64]:
         return ns // 1000 - self.t_origin
 
+    def inertia(self) -> Inertia | None:
+        """Of the topics beside the events', the first by name. How it lies to the camera is written
+        nowhere in a bag."""
+        with _opened(self.path) as reader:
+            topic = next(iter(self._beside(reader, IMU_TYPE)), None)
+            if topic is None:
+                return None
+            read, t, force = _deserializer(self.path), [], []
+            for data in _raw(reader, topic):
+                sample = read(data, IMU_TYPE)
+                t.append(_stamp(sample))
+                a = sample.linear_acceleration
+                force.append((a.x, a.y, a.z))
+        return Inertia(self._microseconds(np.array(t, np.int64)), np.array(force).reshape(-1, 3))
+
+    def _beside(self, reader: Any, kind: str) -> list[str]:
+        """Topics of a type in the namespace of the events' topic, sorted."""
+        beside = self.topic.rpartition("/")[0]
+        return sorted(
+            c.topic
+            for c in reader.connections
+            if c.msgtype == kind and c.topic.rpartition("/")[0] == beside
+        )
+
     def frames(self) -> Frames | None:
         """Images of the topics beside the events': the first by name with the sensor's size."""
         with _opened(self.path) as reader:
-            beside = self.topic.rpartition("/")[0]
-            topics = sorted(
-                c.topic
-                for c in reader.connections
-                if c.msgtype == IMAGE_TYPE and c.topic.rpartition("/")[0] == beside
-            )
-            for topic in topics:
+            for topic in self._beside(reader, IMAGE_TYPE):
                 images = _images(self.path, reader, topic)
                 first = next(images, None)
                 if first is None or (first.width, first.height) != (self.width, self.height):
@@ -252,18 +272,22 @@ def _ns(events: NDArray[Any]) -> NDArray[np.int64]:
     return np.asarray(events["s"].astype(np.int64) * 1_000_000_000 + events["ns"])
 
 
-def _images(path: Path, reader: Any, topic: str) -> Iterator[Any]:
+def _deserializer(path: Path) -> Callable[[Any, str], Any]:
     from rosbags.typesys import Stores, get_typestore
 
     ros2 = path.is_dir()
     types = get_typestore(Stores.ROS2_HUMBLE if ros2 else Stores.ROS1_NOETIC)
-    read = types.deserialize_cdr if ros2 else types.deserialize_ros1
+    return types.deserialize_cdr if ros2 else types.deserialize_ros1
+
+
+def _images(path: Path, reader: Any, topic: str) -> Iterator[Any]:
+    read = _deserializer(path)
     for data in _raw(reader, topic):
         yield read(data, IMAGE_TYPE)
 
 
-def _stamp(image: Any) -> int:
-    return int(image.header.stamp.sec) * 1_000_000_000 + int(image.header.stamp.nanosec)
+def _stamp(message: Any) -> int:
+    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
 
 
 def _grey(path: Path, image: Any) -> NDArray[np.uint8]:

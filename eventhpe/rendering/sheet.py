@@ -27,7 +27,7 @@ def contact_sheet(
     motion: MotionSequence,
     recording: Recording,
     body: Body,
-    out_png: Path,
+    out_png: str | Path,
     count: int = 12,
     start_us: int | None = None,
     stop_us: int | None = None,
