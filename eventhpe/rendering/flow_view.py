@@ -1,5 +1,7 @@
 """The optical flow that the networks read in the person's region, in colours."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,7 +78,7 @@ class FlowView:
 
     def _colours(self, crop: Crop, t0: int, t1: int) -> Picture:
         grid = self._recipe.prepare(self._filtered, t0, t1, crop)
-        with torch.inference_mode():
+        with _one_thread(), torch.inference_mode():
             flow = self._network(torch.from_numpy(grid)[None])[-1][0]
             speed = flow / crop.scale / ((t1 - t0) * 1e-6)
             colours = (255 * flow_to_colour(speed, self.full)).round().to(torch.uint8)
@@ -113,6 +115,18 @@ class FlowView:
             box = draw.textbbox(place, text, font=font(13), anchor=anchor)
             ImageDraw.Draw(mask).rectangle(box, 255)
         return np.asarray(image), np.asarray(mask) > 0
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread: those of the encoder share the cores, and waiting for one another the
+    two came to a tenth of the speed."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def full_speed(joints: NDArray[np.floating], motion: MotionSequence) -> float:

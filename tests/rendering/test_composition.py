@@ -300,3 +300,9 @@ def test_held_is_the_state_that_is_striped(tmp_path: Path) -> None:
     assert int(motion().state[2]) == HELD
     purple = [(f[..., 0].astype(int) > f[..., 1].astype(int) + 50).sum() for f in made]
     assert np.argmax(purple) == 2
+
+
+def test_a_motion_without_anybody_is_drawn_too() -> None:
+    nobody = dataclasses.replace(motion(), state=np.zeros(8))
+    made = frames(nobody, ["camera", "side", "top"])
+    assert len(made) == 8
