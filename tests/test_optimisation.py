@@ -205,9 +205,9 @@ def test_the_command_smooths_then_optimises(
     disturbed, body, networks, simulated_recording, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(optimisation, "ITERATIONS", 12)
-    monkeypatch.setattr("eventhpe.estimator.load_networks", lambda *_: networks)
+    monkeypatch.setattr("eventhpe.api.load_networks", lambda *_: networks)
     given = InferenceResult(disturbed, False)
-    monkeypatch.setattr("eventhpe.inference.infer", lambda *_, **__: given)
+    monkeypatch.setattr("eventhpe.api.infer_steps", lambda *_, **__: given)
     flags = ["--out", str(tmp_path), "--backend", "rasterizer", "--refine", "optimise"]
     assert main(["infer", str(simulated_recording), *flags]) == 0
     assert "loss without labels" in capsys.readouterr().out

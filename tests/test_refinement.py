@@ -247,8 +247,8 @@ def test_infer_refines_when_asked(body, simulated_recording, tmp_path, monkeypat
     noise = np.random.default_rng(4).normal(0, 0.1, (10, 69))
     K = np.array([[150.0, 0, 64], [0, 150, 64], [0, 0, 1]])
     made = motion_of(body, 10, body_pose=noise, K=K, width=128, height=128)
-    monkeypatch.setattr("eventhpe.estimator.load_networks", lambda *_: None)
-    monkeypatch.setattr("eventhpe.inference.infer", lambda *_, **__: InferenceResult(made, False))
+    monkeypatch.setattr("eventhpe.api.load_networks", lambda *_: None)
+    monkeypatch.setattr("eventhpe.api.infer_steps", lambda *_, **__: InferenceResult(made, False))
     smoothed = refine(made, body)
     cases = {"off": (["--refine", "off"], made), "default": ([], smoothed)}
     cases |= {"alone": (["--refine"], smoothed), "smooth": (["--refine", "smooth"], smoothed)}

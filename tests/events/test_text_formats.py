@@ -38,6 +38,7 @@ def test_e2vid_text_and_zip(tmp_path: Path, epoch: int, zipped: bool) -> None:
     if zipped:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("events.txt", lines)
+            archive.writestr("__MACOSX/._events.txt", "\0what macOS adds")
     else:
         path.write_text(lines)
     opened = open_recording(path)

@@ -282,7 +282,11 @@ def saved(standing, simulated_recording: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
 def test_the_command_serves_until_ctrl_c(saved, simulated_recording, host, warned) -> None:
-    code = "import sys; from eventhpe.cli import main; sys.exit(main())"
+    # Whoever runs these tests in the background of a shell may have SIGINT ignored.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from eventhpe.cli import main; sys.exit(main())"
+    )
     flags = ["--recording", simulated_recording, "--compare", simulated_recording]
     command = ["view", saved, *flags, "--port", "0", "--host", host]
     process = subprocess.Popen(

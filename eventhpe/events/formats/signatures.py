@@ -5,7 +5,7 @@ from pathlib import Path
 
 from eventhpe.errors import InputError
 from eventhpe.events.formats.numpy_formats import EVIMO_TIMES
-from eventhpe.events.formats.text import is_celex_text, is_event_text
+from eventhpe.events.formats.text import is_celex_text, is_event_text, zip_members
 
 FORMATS = (
     "an HDF5 recording (Metavision, M3ED, DSEC, RVT, Monash, MVSEC, v2e, EventEgo3D), "
@@ -77,7 +77,7 @@ def _folder(path: Path) -> str:
 def _archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            names = zip_members(archive)
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         found = f"a zip archive that cannot be read ({error})"
         raise InputError(path, found, "a whole file", "Copy or download it again.") from error

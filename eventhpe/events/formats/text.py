@@ -53,12 +53,17 @@ def open_text(
     return _open_text(path, lambda: path.open("rb"), "e2vid-text", (width, height), time_unit)
 
 
+def zip_members(archive: zipfile.ZipFile) -> list[str]:
+    """Names of an archive's files, without what macOS adds of its own."""
+    return [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
+
+
 def open_text_zip(
     path: Path, width: int | None = None, height: int | None = None, time_unit: str | None = None
 ) -> Recording:
     """Open the one text in a zip archive; see `open_text`."""
     with zipfile.ZipFile(path) as archive:
-        (member,) = archive.namelist()
+        (member,) = zip_members(archive)
 
     def opener() -> IO[bytes]:
         return zipfile.ZipFile(path).open(member)
