@@ -32,7 +32,6 @@ from scripts import evaluate
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "gallery.md"
-COLOURS = 255  # of a PNG
 PROGRAMS: dict[str, Callable[[list[str]], int]] = {
     "eventhpe": eventhpe,
     "python scripts/evaluate.py": evaluate.main,
@@ -105,14 +104,12 @@ def keep_pictures(out: Path) -> None:
 
 
 def keep(picture: Image.Image, to: Path, width: int | None = None) -> None:
-    """Write a picture small: at most so wide, and with so few colours as nobody misses."""
-    picture = picture.convert("RGB")
+    """Write a picture as PNG, at most so wide."""
     if width is not None and picture.width > width:
         size = width, round(picture.height * width / picture.width)
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    few = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     with atomic_path(to) as partial:
-        few.save(partial, format="png", optimize=True)
+        picture.save(partial, format="png", optimize=True)
 
 
 def in_a_row(files: list[Path]) -> np.ndarray:
@@ -168,8 +165,17 @@ def photograph(view: list[str], out: Path) -> None:
         time_box = page.get_by_role("textbox").first
         time_box.fill(str(SHOWN_S), timeout=WAIT_MS)
         time_box.press("Enter")
-        page.wait_for_timeout(5 * SETTLE_MS)
-        keep_photograph(page.screenshot(timeout=WAIT_MS), out / "viewer.jpg")
+        keep_photograph(settled(page), out / "viewer.jpg")
+
+
+def settled(page: Any) -> bytes:
+    """A screenshot (PNG) once the page no longer changes; its scene comes after its text."""
+    page.wait_for_timeout(10 * SETTLE_MS)
+    before, now = b"", page.screenshot(timeout=WAIT_MS)
+    while now != before:
+        page.wait_for_timeout(3 * SETTLE_MS)
+        before, now = now, page.screenshot(timeout=WAIT_MS)
+    return bytes(now)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from eventhpe.body.loading import DEFAULT_PATH
 from eventhpe.cli import _parser, main
 from eventhpe.export.formats import FORMATS
 from eventhpe.sequence import MotionSequence
+from scripts import gallery
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -200,6 +201,15 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         linked = {(page.parent / target).resolve() for target in LINK.findall(page.read_text())}
         ahead |= {found for found in linked if found.suffix == ".md"} - seen
     assert set(PAGES) <= seen
+
+
+def test_the_gallery_shows_what_is_made_for_it_and_stays_small() -> None:
+    made = {path: path.stat().st_size for path in (ROOT / "docs/gallery").iterdir()}
+    shown = LINK.findall((ROOT / "docs/gallery.md").read_text())
+    assert {f"gallery/{path.name}" for path in made} == {x for x in shown if "/" in x}
+    assert sum(made.values()) < 3_000_000
+    commands = [command.text for command in COMMANDS if command.page == "gallery.md"]
+    assert [shlex.join(words) for words in gallery.documented()] == commands[1:]
 
 
 FLAGS_ON = {
