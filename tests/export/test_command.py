@@ -1,8 +1,6 @@
 """``eventhpe export`` and `MotionSequence.to_*`: one table behind both, and words for bad input."""
 
 import argparse
-import re
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +12,6 @@ from eventhpe.commands import export
 from eventhpe.errors import InputError
 from eventhpe.export.formats import FORMATS, export_motion
 from eventhpe.sequence import ABSENT
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -137,17 +133,3 @@ def test_a_newer_motion_file_is_refused(file, tmp_path, capsys) -> None:
     np.savez(file, **content)
     assert main(["export", str(file), "--to", "csv", "--out", str(tmp_path / "a.csv")]) == 2
     assert "Update eventhpe" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/export.md"])
-def test_the_documented_commands_run(page, wild, tmp_path, monkeypatch) -> None:
-    text = (ROOT / page).read_text()
-    commands = re.findall(r"^eventhpe (export .*)$", text, re.MULTILINE)
-    assert commands
-    monkeypatch.chdir(tmp_path)
-    longer = replace(wild, t_us=wild.t_us * 5)  # from 0.3 to 2.9 s
-    longer.save("out/walk/motion.npz")
-    for typed in commands:
-        arguments = shlex.split(typed)
-        assert main([*arguments, "--force"]) == 0, typed
-        assert Path(arguments[arguments.index("--out") + 1]).is_file()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -338,22 +337,3 @@ def test_bad_input_is_one_clear_line(saved, simulated_recording, tmp_path, capsy
         assert printed.err.startswith("eventhpe: error:")
         assert printed.err.count("\n") == 1
         assert told in printed.err
-
-
-@pytest.mark.parametrize(
-    ("manual", "runs", "count"),
-    [
-        ("viewer", ["recordings._convert", "estimate._demo", "view._view"], 3),
-        ("opengl", ["doctor._doctor", "estimate._demo", "render._render"], 5),
-    ],
-)
-def test_the_commands_of_the_manuals_are_understood(manual, runs, count, monkeypatch) -> None:
-    understood = []
-    for name in runs:
-        monkeypatch.setattr(
-            f"eventhpe.commands.{name}", lambda options: understood.append(options) or 0
-        )
-    text = (Path(__file__).parents[2] / "docs" / f"{manual}.md").read_text()
-    commands = re.findall(r"^eventhpe (.*)$", text, re.MULTILINE)
-    assert [main(shlex.split(command)) for command in commands] == [0] * count
-    assert len(understood) == count
