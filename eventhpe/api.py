@@ -234,6 +234,8 @@ def camera_of(
                 "--fov", f"{degrees:g}", "5 to 150 degrees", "Give the horizontal field of view."
             )
         return Camera.from_fov(width, height, degrees)
+    if fov is not None:
+        raise InputError("--fov", f"{fov:g}, and a camera", "one of the two", "Leave one out.")
     source: str | Path = "--camera"
     if not isinstance(camera, Camera):
         source = camera

@@ -4,6 +4,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from eventhpe.commands import doctor, estimate, export, recordings, render, report, view
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.command_line = shlex.join(["eventhpe", *(arguments or sys.argv[1:])])
     try:
+        _refuse_own_input(options)
         code: int = options.run(options)
         return code
     except InputError as error:
@@ -33,6 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("eventhpe: stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _refuse_own_input(options: argparse.Namespace) -> None:
+    """No command may write over what it reads, with ``--force`` neither."""
+    out = getattr(options, "out", None) or getattr(options, "preview", None)
+    for name in ("file", "motion", "truth", "video", "camera", "body", "start"):
+        source = getattr(options, name, None)
+        if out and source and Path(source).exists() and Path(source).resolve() == out.resolve():
+            expected = "a name of its own for the output"
+            raise InputError(out, "what the command reads", expected, "Choose another name.")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -226,7 +226,8 @@ class MotionSequence:
         if not len(self):
             raise ValueError("a motion without poses has no moments")
         step = 1e6 / rate_hz
-        count = int((self.t_us[-1] - self.t_us[0]) / step) + 1
+        # Half a microsecond more, for steps such as 33,333.3 us do not add up exactly.
+        count = int((self.t_us[-1] - self.t_us[0] + 0.5) / step) + 1
         moments = self.t_us[0] + np.round(np.arange(count) * step).astype(np.int64)
         return replace(self.at(moments), step_us=max(1, round(step)))
 

@@ -153,6 +153,7 @@ def test_things_may_be_given_instead_of_files(small, simulated_recording, tmp_pa
         ({"camera": Camera.from_fov(346, 260)}, "346x260"),
         ({"camera_name": "cam0"}, "--camera-name"),
         ({"fov": 0}, "--fov"),
+        ({"fov": 60, "camera": "cam.yaml"}, "one of the two"),
         ({"device": "cuda:7"}, "--device"),
         ({"body": "nowhere.npz"}, "nowhere.npz"),
         ({"start": "nowhere.npz"}, "nowhere.npz"),

@@ -2,6 +2,7 @@
 
 import os
 from importlib import import_module
+from pathlib import Path
 
 import imageio.v3
 import numpy as np
@@ -358,3 +359,18 @@ def test_simulate_refuses_bad_input_and_leaves_nothing(arguments, words, tmp_pat
     assert main(["simulate", *filled, "--out", str(tmp_path / "x.h5")]) == 2
     assert words in capsys.readouterr().err.strip().splitlines()[-1]
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_no_command_writes_over_what_it_reads(
+    simulated_recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "walk.h5"
+    copy.write_bytes(simulated_recording.read_bytes())
+    for command in (
+        ["info", str(copy), "--preview", str(copy), "--force"],
+        ["convert", str(copy), str(copy), "--force"],
+        ["report", "motion.npz", "--recording", str(copy), "--out", str(copy), "--force"],
+    ):
+        assert main(command) == 2
+        assert "what the command reads" in capsys.readouterr().err
+    assert copy.read_bytes() == simulated_recording.read_bytes()

@@ -223,6 +223,8 @@ def test_resampling_gives_the_rate_and_the_poses_that_were_there() -> None:
     assert doubled.t_us.tolist() == list(range(50_000, 250_001, 25_000))
     assert doubled.step_us == 25_000
     np.testing.assert_allclose(doubled.transl[::2], motion.transl, atol=1e-6)
+    # 200 ms at 30 Hz: 6 steps of 33,333.3 us end at the last pose.
+    assert motion.resample(30).t_us[-1] == motion.t_us[-1]
     for rate in (0, -1, 2e6):
         with pytest.raises(ValueError, match="rate"):
             motion.resample(rate)

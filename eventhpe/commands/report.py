@@ -12,6 +12,7 @@ from eventhpe.commands.options import (
     open_source,
     sensor_options,
 )
+from eventhpe.errors import InputError
 
 
 def add(commands: Commands) -> None:
@@ -43,6 +44,8 @@ def _report(options: argparse.Namespace) -> int:
 
     motion = MotionSequence.load(options.motion)
     out = options.out or options.motion.parent / "report.html"
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(out, f"the ending {out.suffix!r}", ".html", "Choose such a name.")
     ensure_writable(out, replace=options.force)
     body = load_body(options.body)
     backend = write_report(

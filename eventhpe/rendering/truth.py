@@ -35,6 +35,9 @@ def load_truth(path: Path, motion: MotionSequence, body: Body) -> MotionSequence
         InputError: the file holds no truth, or that of another camera, of a body that is neither
             ``body`` nor the free one, or of another span of time.
     """
+    if not path.exists():
+        expected = "a recording with truth, or a motion file"
+        raise InputError(path, "no such file", expected, "Check the name.")
     if zipfile.is_zipfile(path):
         known = _of_motion(path, motion)
     else:

@@ -83,7 +83,8 @@ def write_report(
         parts | {"video": video_url, "sheet": sheet_url}
     )
     with atomic_path(out) as partial:
-        partial.write_text(page, encoding="utf-8")
+        # File names need not be text: what is none is shown as a question mark.
+        partial.write_text(page, encoding="utf-8", errors="replace")
     return drawn_by
 
 
