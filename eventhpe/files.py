@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import resource
 import shutil
 import signal
@@ -43,15 +44,60 @@ def atomic_path(path: str | Path, *, resumable: bool = False) -> Iterator[Path]:
         interrupted = True
         raise
     except OSError as error:
-        found = _NO_ROOM.get(error.errno or 0)
-        if found is None:
-            raise
-        raise InputError(
-            path, found, "room for the file", "Free some, or choose another place."
-        ) from error
+        _tell_of_room(path, error)
+        raise
     finally:
         if not (interrupted and resumable):
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def frames_folder(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yield ``NAME.partial``, a folder to write frames to; it becomes ``NAME`` when all is done.
+
+    On an exception, Ctrl-C too, the partial folder is removed, and what stood there is untouched.
+
+    Raises:
+        InputError: as `ensure_frames_folder` where frames may be replaced.
+    """
+    ensure_frames_folder(folder, pattern, replace=True)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        os.replace(partial, folder)
+    except OSError as error:
+        _tell_of_room(folder, error)
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def ensure_frames_folder(folder: Path, pattern: str, *, replace: bool) -> None:
+    """Raise at once what `frames_folder` would raise after the work, or that frames stand there.
+
+    Args:
+        pattern: regular expression of a frame's name.
+        replace: whether frames that stand there may be replaced.
+
+    Raises:
+        InputError: a file of that name, a folder that holds other things than frames or may not be
+            replaced, or a place that cannot be written to.
+    """
+    if folder.is_file():
+        raise InputError(folder, "a file's name", "a folder", "Choose another name.")
+    inside = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in inside if not re.fullmatch(pattern, name)]
+    if others:
+        found = f"a folder that holds {others[0]}"
+        raise InputError(folder, found, "a new or empty folder", "Choose another name.")
+    if inside and not replace:
+        remedy = "Choose another, or add --force."
+        raise InputError(folder, f"a folder of {len(inside)} frames", "a new name", remedy)
+    ensure_writable(folder.with_name(folder.name + ".frames"))  # tries the place, leaves nothing
 
 
 def ensure_writable(path: str | Path, *, replace: bool = True) -> None:
@@ -125,6 +171,15 @@ def interrupts_between_blocks() -> Iterator[Callable[[], None]]:
         yield check
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _tell_of_room(path: Path, error: OSError) -> None:
+    """Raise the error that the user can mend where there was no room."""
+    found = _NO_ROOM.get(error.errno or 0)
+    if found is not None:
+        raise InputError(
+            path, found, "room for the file", "Free some, or choose another place."
+        ) from error
 
 
 def _begin(path: Path) -> Path:

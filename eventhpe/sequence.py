@@ -276,6 +276,18 @@ class MotionSequence:
                 "Load the body the motion was made with, or infer again with this one.",
             )
 
+    def joints(self, body: Body) -> NDArray[np.float32]:
+        """All steps' joints (T, 24, 3), camera frame, metres.
+
+        Raises:
+            InputError: the motion belongs to another body.
+        """
+        self.require_body(body)
+        orient, pose = self.matrices()
+        betas = torch.from_numpy(self.betas).expand(len(self), -1)
+        with torch.no_grad():
+            return body.joints(betas, orient, pose, torch.from_numpy(self.transl)).numpy()
+
     def posed(
         self, body: Body, steps: Sequence[int] | None = None
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -140,9 +139,9 @@ class TrueSteps:
         present = truth.state != ABSENT
         posed = np.flatnonzero(present & _fifth(truth))
         if not len(posed):
-            return cls(present, _joints(truth, body), posed, np.zeros((0, 1, 3)))
+            return cls(present, truth.joints(body), posed, np.zeros((0, 1, 3)))
         vertices = np.stack([v for v, _ in truth.posed(body, posed.tolist())])
-        return cls(present, _joints(truth, body), posed, vertices)
+        return cls(present, truth.joints(body), posed, vertices)
 
 
 @dataclass(frozen=True)
@@ -200,7 +199,7 @@ def step_errors(
         name, sensor, kind: what the recording is called, and what is moved before which sensor.
     """
     motion, counted = estimate.motion, estimate.counted & truth.present
-    joints = _joints(motion, body)
+    joints = motion.joints(body)
     pred, true = joints[counted], truth.joints[counted]
     image_px = _image_error(pred, true, motion, K)
     hips = list(metrics.SMPL_HIPS)
@@ -297,14 +296,6 @@ def _fifth(motion: MotionSequence) -> Mask:
     """(T,) every fifth step by the clock, so that a motion and a part of it are compared at the
     same moments."""
     return np.asarray(motion.t_us // motion.step_us % VERTEX_STRIDE == 0)
-
-
-def _joints(motion: MotionSequence, body: Body) -> Float:
-    """(T, 24, 3) metres, camera frame."""
-    orient, pose = motion.matrices()
-    betas = torch.from_numpy(motion.betas).expand(len(motion), -1)
-    with torch.no_grad():
-        return body.joints(betas, orient, pose, torch.from_numpy(motion.transl)).numpy()
 
 
 def _vertex_error(estimate: Estimate, joints: Float, truth: TrueSteps, body: Body) -> Float:

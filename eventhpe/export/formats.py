@@ -14,9 +14,9 @@ from eventhpe.export.bvh import write_bvh
 from eventhpe.export.csv_table import write_csv
 from eventhpe.export.figure import Figure, figure_of
 from eventhpe.export.glb import write_skinned
-from eventhpe.export.meshes import write_obj, write_ply
+from eventhpe.export.meshes import FRAME, write_obj, write_ply
 from eventhpe.export.smpl import write_smpl
-from eventhpe.files import ensure_writable
+from eventhpe.files import ensure_frames_folder, ensure_writable
 from eventhpe.sequence import ABSENT, MotionSequence
 from eventhpe.world import UpAxis
 
@@ -141,10 +141,7 @@ def _check_place(path: Path, to: str, chosen: Format, replace: bool) -> None:
             raise InputError(path, f"the ending {path.suffix!r}", chosen.ending, remedy)
         ensure_writable(path, replace=replace)
         return
-    if path.suffix.lower() == f".{to}" or path.is_file():
+    if path.suffix.lower() == f".{to}":
         remedy = "There will be a file a step in it: choose a folder's name."
         raise InputError(path, "a file's name", "a folder", remedy)
-    if not replace and path.is_dir() and any(path.iterdir()):
-        remedy = "Choose another, or add --force."
-        raise InputError(path, "a folder with files in it", "a new or empty folder", remedy)
-    ensure_writable(path / f"frame_000000.{to}")
+    ensure_frames_folder(path, FRAME, replace=replace)

@@ -4,7 +4,6 @@ Formats: Wavefront's OBJ (Advanced Visualizer manual, appendix B1); Turk, "The P
 Format", 1994.
 """
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from eventhpe.export.figure import Figure
-from eventhpe.files import atomic_path
+from eventhpe.files import frames_folder
 
-_FRAME = re.compile(r"frame_\d{6,}\.(obj|ply)(\.partial)?")
+FRAME = r"frame_\d{6,}\.(obj|ply)"
 
 Encode = Callable[[NDArray[np.float64], str], bytes]
 
@@ -50,16 +49,14 @@ def write_ply(figure: Figure, folder: Path) -> list[str]:
 
 
 def _write_frames(figure: Figure, folder: Path, ending: str, encode: Encode) -> list[str]:
-    """One file a step with a person, whole or not at all; the number is the step's."""
-    for old in folder.glob("frame_*"):  # an earlier export may have had more of them
-        if _FRAME.fullmatch(old.name):
-            old.unlink()
+    """One file a step with a person, all of them or none; the number is the step's."""
     steps = np.flatnonzero(figure.present).tolist()
     times = figure.motion.t_us
     # No bar where nobody would see it: exports also run from other programs.
     bar = tqdm(figure.meshes(steps), total=len(steps), unit="file", disable=None)
-    for step, vertices in zip(steps, bar, strict=True):
-        comment = f"t_us {times[step]}; metres, {figure.up} up"
-        with atomic_path(folder / f"frame_{step:06d}.{ending}") as partial:
-            partial.write_bytes(encode(vertices, comment))
+    with frames_folder(folder, FRAME) as partial:
+        for step, vertices in zip(steps, bar, strict=True):
+            comment = f"t_us {times[step]}; metres, {figure.up} up"
+            path = partial / f"frame_{step:06d}.{ending}"
+            path.write_bytes(encode(vertices, comment))
     return []

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eventhpe.body import Body
@@ -96,7 +95,7 @@ class Composer:
         if note:
             self._widest.append(note)
         self._layout = Layout(motion.width, motion.height)
-        joints = joints_of(motion, body)
+        joints = motion.joints(body)
         self._places = _arranged(views, self._layout.panel)
         self._canvas = _blank(self._places)
         self._renderer = self._layout.renderer(motion.K, backend)
@@ -200,7 +199,7 @@ class Composer:
         world = world_of(self._motion, self._body)
         known = [joints[self._motion.state != ABSENT]]
         if self._truth is not None:
-            known.append(joints_of(self._truth, self._body)[self._truth.state != ABSENT])
+            known.append(self._truth.joints(self._body)[self._truth.state != ABSENT])
         extent = Extent.of(np.concatenate(known).reshape(-1, 3), world)
         first, last = self._places[chosen[0]], self._places[chosen[-1]]
         size = first.width, last.y + last.height - first.y
@@ -232,14 +231,6 @@ def check_views(views: Sequence[str]) -> None:
     if unknown or not views:
         found = ", ".join(unknown) or "none"
         raise InputError("--views", found, f"some of {','.join(VIEWS)}", "Choose from these.")
-
-
-def joints_of(motion: MotionSequence, body: Body) -> NDArray[np.float32]:
-    """(T, 24, 3) metres, camera frame."""
-    orient, pose = motion.matrices()
-    betas = torch.from_numpy(motion.betas).expand(len(motion), -1)
-    with torch.no_grad():
-        return body.joints(betas, orient, pose, torch.from_numpy(motion.transl)).numpy()
 
 
 def _arranged(views: Sequence[str], panel: tuple[int, int]) -> dict[str, Place]:

@@ -1,8 +1,5 @@
 """Where frames go: an mp4 or GIF file, or a folder of PNG pictures; whole or not at all."""
 
-import os
-import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -15,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eventhpe.errors import InputError
-from eventhpe.files import atomic_path, ensure_writable
+from eventhpe.files import atomic_path, ensure_frames_folder, ensure_writable, frames_folder
 from eventhpe.rendering.overlay import mesh_colours
 
 SUFFIXES = (".mp4", ".gif")
 GIF_COLUMNS, GIF_FPS = 960, 10.0
-_FRAME = re.compile(r"frame_\d{6}\.png")
+_FRAME = r"frame_\d{6}\.png"
 
 
 class Output(Protocol):
@@ -38,8 +35,8 @@ def open_output(out: Path, fps: float) -> Iterator[Output]:
         InputError: another suffix, no writer is installed, or the place cannot be written.
     """
     if is_folder(out):
-        with _folder(out) as frames:
-            yield frames
+        with frames_folder(out, _FRAME) as partial:
+            yield FrameWriter(partial)
         return
     with atomic_path(out) as partial:
         kind = VideoWriter if out.suffix.lower() == ".mp4" else GifWriter
@@ -74,38 +71,13 @@ def ensure_output(out: Path, *, replace: bool) -> None:
     if not is_folder(out):
         ensure_writable(out, replace=replace)
         return
-    if out.is_file():
-        raise InputError(out, "a file", "a folder, NAME.mp4 or NAME.gif", "Choose another name.")
-    inside = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    others = [name for name in inside if not _FRAME.fullmatch(name)]
-    if others:
-        found = f"a folder that holds {others[0]}"
-        raise InputError(out, found, "a new or empty folder", "Choose another name.")
-    if inside and not replace:
-        found, remedy = f"a folder of {len(inside)} frames", "Choose another, or add --force."
-        raise InputError(out, found, "a new name", remedy)
-    ensure_writable(out.with_name(out.name + ".frames"))  # tries the place, leaves nothing
+    ensure_frames_folder(out, _FRAME, replace=replace)
 
 
 def usual_fps(out: Path, step_us: int) -> float:
     """Frames per second of a video at full speed: one a step, and few in a GIF."""
     fps = 1e6 / step_us
     return min(fps, GIF_FPS) if out.suffix.lower() == ".gif" else fps
-
-
-@contextmanager
-def _folder(out: Path) -> Iterator["FrameWriter"]:
-    ensure_output(out, replace=True)
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield FrameWriter(partial)
-        if out.is_dir():
-            shutil.rmtree(out)
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 class FrameWriter:

@@ -85,7 +85,7 @@ def test_what_exists_is_replaced_with_force_only(to, file, tmp_path, capsys) -> 
         (["--to", "glb", "--out", "{tmp}/a.gltf"], ".glb"),
         (["--to", "glb", "--out", "{tmp}/a.glb", "--up", "z"], "--up"),
         (["--to", "obj", "--out", "{tmp}/a.obj"], "a folder"),
-        (["--to", "ply", "--out", "{tmp}/motion.npz"], "a folder"),
+        (["--to", "ply", "--out", "{tmp}/motion.npz"], "what the command reads"),
         (["--to", "ply", "--out", "/proc/nowhere"], "/proc/nowhere"),
         (["--to", "csv", "--out", "/proc/nowhere/a.csv"], "/proc/nowhere"),
         (["--to", "csv", "--out", "{tmp}/a.csv", "--rate", "0"], "--rate"),

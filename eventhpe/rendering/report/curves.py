@@ -16,7 +16,6 @@ Angles are of joint centres, so that motions on different bodies can be compared
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eventhpe.body import Body
@@ -35,7 +34,7 @@ def joint_angles(motion: MotionSequence, body: Body) -> dict[str, Float]:
     Returns:
         (T,) degrees by name, as this module defines them; NaN where the person is absent.
     """
-    joints = _joints(motion, body)
+    joints = motion.joints(body)
     orient, pose = motion.matrices()
     pelvis, thorax = orient.numpy(), orient
     for joint in _PELVIS_TO_THORAX:
@@ -67,14 +66,6 @@ def pelvis_speed(motion: MotionSequence) -> Float:
         return np.full(len(motion), np.nan)
     place = np.where((motion.state == ABSENT)[:, None], np.nan, motion.transl.astype(np.float64))
     return np.asarray(np.linalg.norm(np.gradient(place, motion.t_us * 1e-6, axis=0), axis=1))
-
-
-def _joints(motion: MotionSequence, body: Body) -> Float:
-    """(T, 24, 3) metres, camera frame."""
-    orient, pose = motion.matrices()
-    betas = torch.from_numpy(motion.betas).expand(len(motion), -1)
-    with torch.no_grad():
-        return body.joints(betas, orient, pose, torch.from_numpy(motion.transl)).numpy()
 
 
 def _between(first: Float, second: Float) -> Float:
