@@ -36,6 +36,21 @@ def recording_options(parser: argparse.ArgumentParser) -> None:
     sensor_options(parser)
 
 
+def motion_options(parser: argparse.ArgumentParser, *, recording_required: bool) -> None:
+    """A motion, its recording with `sensor_options`, and its body."""
+    parser.add_argument("motion", type=Path, metavar="MOTION.npz")
+    parser.add_argument(
+        "--recording",
+        type=Path,
+        required=recording_required,
+        metavar="FILE",
+        dest="file",
+        help="what the motion was made from",
+    )
+    sensor_options(parser)
+    body_option(parser)
+
+
 def sensor_options(parser: argparse.ArgumentParser) -> None:
     """What a recording may not say of itself."""
     parser.add_argument(

@@ -7,12 +7,11 @@ from eventhpe.commands.options import (
     Commands,
     add_command,
     backend_option,
-    body_option,
     finite,
     force_option,
     microseconds,
+    motion_options,
     open_source,
-    sensor_options,
 )
 from eventhpe.errors import InputError
 
@@ -22,8 +21,7 @@ SPEEDS = (0.01, 10.0)
 def add(commands: Commands) -> None:
     """Add them to the command line."""
     render = add_command(commands, "render", _render, "draw a motion over its recording")
-    render.add_argument("motion", type=Path, metavar="MOTION.npz")
-    render.add_argument("--recording", type=Path, required=True, metavar="FILE", dest="file")
+    motion_options(render, recording_required=True)
     render.add_argument(
         "--out",
         type=Path,
@@ -52,8 +50,6 @@ def add(commands: Commands) -> None:
         "--flownet", type=Path, metavar="CARD.json", help="weights whose flow is drawn"
     )
     force_option(render)
-    sensor_options(render)
-    body_option(render)
     backend_option(render)
 
 

@@ -7,10 +7,9 @@ from eventhpe.commands.options import (
     Commands,
     add_command,
     backend_option,
-    body_option,
     force_option,
+    motion_options,
     open_source,
-    sensor_options,
 )
 from eventhpe.errors import InputError
 
@@ -18,8 +17,7 @@ from eventhpe.errors import InputError
 def add(commands: Commands) -> None:
     """Add it to the command line."""
     report = add_command(commands, "report", _report, "show a motion on one page for a browser")
-    report.add_argument("motion", type=Path, metavar="MOTION.npz")
-    report.add_argument("--recording", type=Path, required=True, metavar="FILE", dest="file")
+    motion_options(report, recording_required=True)
     report.add_argument(
         "--truth",
         type=Path,
@@ -30,8 +28,6 @@ def add(commands: Commands) -> None:
         "--out", type=Path, metavar="HTML", help="default: report.html beside the motion"
     )
     force_option(report)
-    sensor_options(report)
-    body_option(report)
     backend_option(report)
 
 

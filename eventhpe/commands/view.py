@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from eventhpe.commands.options import (
     Commands,
     add_command,
-    body_option,
+    motion_options,
     open_source,
-    sensor_options,
 )
 
 if TYPE_CHECKING:
@@ -24,10 +23,7 @@ _LONG_US = 60_000_000
 def add(commands: Commands) -> None:
     """Add it to the command line."""
     view = add_command(commands, "view", _view, "look at a motion in a browser")
-    view.add_argument("motion", type=Path, metavar="MOTION.npz")
-    view.add_argument(
-        "--recording", type=Path, metavar="FILE", dest="file", help="its events, shown beside it"
-    )
+    motion_options(view, recording_required=False)
     view.add_argument(
         "--compare",
         type=Path,
@@ -39,8 +35,6 @@ def add(commands: Commands) -> None:
         "--host", default="127.0.0.1", help="default: 127.0.0.1, which only this machine reaches"
     )
     view.add_argument("--open", action="store_true", help="also open the page in the browser")
-    sensor_options(view)
-    body_option(view)
 
 
 def _view(options: argparse.Namespace) -> int:

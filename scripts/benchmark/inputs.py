@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from eventhpe.body import Body
+from eventhpe.camera import Camera
 from eventhpe.events import DsecWriter, EventStream
+from eventhpe.sequence import TRACKED, MotionSequence
 
 WIDTH, HEIGHT = 346, 260
 EVENTS, WINDOW_US = 1_000_000, 50_000
@@ -24,6 +28,44 @@ def davis_words(events: EventStream) -> bytes:
     address |= (np.uint32(WIDTH - 1) - events.x.astype(np.uint32)) << np.uint32(12)
     address |= events.p.astype(np.uint32) << np.uint32(11)
     return np.stack([address, events.t.astype(np.uint32)], axis=1).astype(">u4").tobytes()
+
+
+def upright_motion(
+    body: Body,
+    camera: Camera,
+    body_pose: NDArray[np.floating],
+    transl: NDArray[np.floating],
+    region: tuple[int, int, int, int],
+) -> MotionSequence:
+    """Somebody upright who faces the camera, tracked, a step every `WINDOW_US`.
+
+    Args:
+        body_pose: (T, 69) axis-angle.
+        transl: (T, 3) metres.
+        region: x0, y0, width, height, pixels.
+    """
+    steps = len(body_pose)
+    return MotionSequence(
+        t_us=WINDOW_US * np.arange(1, steps + 1),
+        betas=np.zeros(10, np.float32),
+        global_orient=np.tile(np.array([np.pi, 0, 0], np.float32), (steps, 1)),
+        body_pose=body_pose,
+        transl=transl,
+        body_id=body.body_id,
+        body_sha256=body.sha256,
+        K=camera.K,
+        distortion=np.zeros(0),
+        width=camera.width,
+        height=camera.height,
+        frame="camera",
+        region=np.tile(np.array(region, np.float32), (steps, 1)),
+        confidence=np.full(steps, 0.8, np.float32),
+        state=np.full(steps, TRACKED),
+        window_us=WINDOW_US,
+        step_us=WINDOW_US,
+        weights={},
+        command="",
+    )
 
 
 def busy_recording(path: Path, seconds: int) -> None:

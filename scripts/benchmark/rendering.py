@@ -11,12 +11,12 @@ from eventhpe.body import Body, load_body
 from eventhpe.camera import Camera
 from eventhpe.events import DsecWriter, EventStream, open_recording
 from eventhpe.rendering import VIEWS, render_overlay
-from eventhpe.sequence import TRACKED, MotionSequence
-from scripts.benchmark.inputs import random_events
+from eventhpe.sequence import MotionSequence
+from scripts.benchmark.inputs import WINDOW_US, random_events, upright_motion
 from scripts.benchmark.rows import Measured, row
 
 WIDTH, HEIGHT = 640, 480
-SECONDS, STEP_US, WINDOW_US = 5, 50_000, 50_000
+SECONDS = 5
 
 
 @row("overlay")
@@ -62,31 +62,11 @@ def _write_events(path: Path) -> None:
 
 
 def _motion(body: Body) -> MotionSequence:
-    steps = SECONDS * 1_000_000 // STEP_US
-    swing = 0.5 * np.sin(np.arange(steps) * STEP_US * 1e-6 * 2 * np.pi)
+    steps = SECONDS * 1_000_000 // WINDOW_US
+    swing = 0.5 * np.sin(np.arange(steps) * WINDOW_US * 1e-6 * 2 * np.pi)
     pose = np.zeros((steps, 69), np.float32)
     pose[:, 0], pose[:, 3] = swing, -swing  # the hips
-    return MotionSequence(
-        t_us=WINDOW_US + STEP_US * np.arange(steps),
-        betas=np.zeros(10, np.float32),
-        global_orient=np.tile([np.pi, 0, 0], (steps, 1)),
-        body_pose=pose,
-        transl=np.stack(
-            [np.linspace(-0.8, 0.8, steps), np.full(steps, -0.2), np.full(steps, 3.0)], axis=1
-        ),
-        body_id=body.body_id,
-        body_sha256=body.sha256,
-        K=Camera.from_fov(WIDTH, HEIGHT).K,
-        distortion=np.zeros(0),
-        width=WIDTH,
-        height=HEIGHT,
-        frame="camera",
-        region=np.tile([120, 40, 400, 400], (steps, 1)),
-        confidence=np.full(steps, 0.5),
-        state=np.full(steps, TRACKED),
-        window_us=WINDOW_US,
-        step_us=STEP_US,
-        weights={},
-        command="",
-        floor_m=-1.2,
+    place = np.stack(
+        [np.linspace(-0.8, 0.8, steps), np.full(steps, -0.2), np.full(steps, 3.0)], axis=1
     )
+    return upright_motion(body, Camera.from_fov(WIDTH, HEIGHT), pose, place, (120, 40, 400, 400))

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from eventhpe.body import Body
 from eventhpe.camera import Camera
 from eventhpe.events import open_recording
-from eventhpe.sequence import TRACKED, MotionSequence
-from scripts.benchmark.inputs import HEIGHT, WIDTH, busy_recording
+from eventhpe.sequence import MotionSequence
+from scripts.benchmark.inputs import HEIGHT, WIDTH, WINDOW_US, busy_recording, upright_motion
 from scripts.benchmark.rows import Measured, row
 
-STEP_US = 50_000
 SECONDS = 10
 
 
@@ -30,7 +30,7 @@ def bench_report() -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         path, page = Path(folder) / "events.h5", Path(folder) / "report.html"
         busy_recording(path, SECONDS)
-        motion = _swinging(body.body_id, body.sha256)
+        motion = _swinging(body)
         truth = replace(motion, transl=motion.transl + np.array([0.1, 0, 0.1], np.float32))
 
         def run(stop_s: float) -> float:
@@ -46,33 +46,13 @@ def bench_report() -> Measured:
     return Measured("report", wall, "s", 30, more_is_better=False, note=note, also=(size,))
 
 
-def _swinging(body_id: str, sha256: str) -> MotionSequence:
+def _swinging(body: Body) -> MotionSequence:
     """Someone three metres off who swings arms and legs once a second."""
-    steps = SECONDS * 1_000_000 // STEP_US
-    t_us = STEP_US * (1 + np.arange(steps))
-    swing = np.sin(2 * np.pi * t_us * 1e-6)
+    steps = SECONDS * 1_000_000 // WINDOW_US
+    swing = np.sin(2 * np.pi * WINDOW_US * 1e-6 * np.arange(1, steps + 1))
     pose = np.zeros((steps, 23, 3))
     for joint, degrees in ((1, 25), (2, -25), (16, -30), (17, 30)):  # hips, then shoulders
         pose[:, joint - 1, 0] = np.radians(degrees) * swing
+    place = np.tile([0, 0.2, 3.0], (steps, 1))
     camera = Camera.from_fov(WIDTH, HEIGHT)
-    return MotionSequence(
-        t_us=t_us,
-        betas=np.zeros(10, np.float32),
-        global_orient=np.tile(np.array([np.pi, 0, 0], np.float32), (steps, 1)),
-        body_pose=pose.reshape(steps, 69).astype(np.float32),
-        transl=np.tile(np.array([0, 0.2, 3.0], np.float32), (steps, 1)),
-        body_id=body_id,
-        body_sha256=sha256,
-        K=camera.K,
-        distortion=np.zeros(0),
-        width=WIDTH,
-        height=HEIGHT,
-        frame="camera",
-        region=np.tile(np.array([115, 0, 115, HEIGHT], np.float32), (steps, 1)),
-        confidence=np.full(steps, 0.8, np.float32),
-        state=np.full(steps, TRACKED, np.uint8),
-        window_us=STEP_US,
-        step_us=STEP_US,
-        weights={},
-        command="",
-    )
+    return upright_motion(body, camera, pose.reshape(steps, 69), place, (115, 0, 115, HEIGHT))

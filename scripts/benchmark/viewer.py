@@ -12,13 +12,12 @@ import numpy as np
 from eventhpe.body import Body, load_body
 from eventhpe.camera import Camera
 from eventhpe.events import DsecWriter, EventStream, open_recording
-from eventhpe.sequence import TRACKED, MotionSequence
-from scripts.benchmark.inputs import HEIGHT, WIDTH, random_events
+from eventhpe.sequence import MotionSequence
+from scripts.benchmark.inputs import HEIGHT, WIDTH, WINDOW_US, random_events, upright_motion
 from scripts.benchmark.rows import Measured, row
 from scripts.benchmark.streaming import in_a_fresh_process
 
 SECONDS = 600
-STEP_US = 50_000
 JUMPS = 40
 
 
@@ -65,29 +64,14 @@ def jump_about() -> None:
 
 def _motion(body: Body) -> MotionSequence:
     """Somebody who walks to and fro, 3 m before the camera, every limb in motion."""
-    t_us = np.arange(1, SECONDS * 1_000_000 // STEP_US + 1) * STEP_US
+    t_us = np.arange(1, SECONDS * 1_000_000 // WINDOW_US + 1) * WINDOW_US
     wave = np.sin(t_us / 1e6).astype(np.float32)[:, None]
-    steps = len(t_us)
-    return MotionSequence(
-        t_us=t_us,
-        betas=np.zeros(10, np.float32),
-        global_orient=np.tile(np.array([np.pi, 0, 0], np.float32), (steps, 1)),
-        body_pose=np.repeat(0.3 * wave, 69, axis=1),
-        transl=wave * np.array([1, 0, 0], np.float32) + np.array([0, 0, 3], np.float32),
-        body_id=body.body_id,
-        body_sha256=body.sha256,
-        K=Camera.from_fov(WIDTH, HEIGHT).K,
-        distortion=np.zeros(0),
-        width=WIDTH,
-        height=HEIGHT,
-        frame="camera",
-        region=np.tile([0, 0, WIDTH, HEIGHT], (steps, 1)),
-        confidence=np.ones(steps, np.float32),
-        state=np.full(steps, TRACKED),
-        window_us=STEP_US,
-        step_us=STEP_US,
-        weights={},
-        command="",
+    return upright_motion(
+        body,
+        Camera.from_fov(WIDTH, HEIGHT),
+        np.repeat(0.3 * wave, 69, axis=1),
+        wave * np.array([1, 0, 0], np.float32) + np.array([0, 0, 3], np.float32),
+        (0, 0, WIDTH, HEIGHT),
     )
 
 
