@@ -205,7 +205,11 @@ def estimate(
         progress=progress,
         replay=Replay(recording) if replay else None,
     )
-    motion = replace(result.motion, turned=np.array([rotate, int(flip_x), int(flip_y)]))
+    motion = replace(
+        result.motion,
+        turned=np.array([rotate, int(flip_x), int(flip_y)]),
+        recording_sha256=recording.fingerprint(),
+    )
     if refine != "off":
         motion = smoothed(motion, body)
     return Estimate(motion, recording, networks, body, roi, orient, start is not None, result)

@@ -70,6 +70,8 @@ class MotionSequence:
         up_source: what ``up`` was taken from, in words; `CAMERA_UP` where nothing told of it.
         turned: (3,) int64 how the sensor's events were turned to be this camera's: degrees
             clockwise, then whether mirrored left and right, top and bottom (0 or 1).
+        recording_sha256: `Recording.fingerprint` of what the motion was made from; "" where that is
+            not known.
         warnings: what inference found that makes the motion less trustworthy, a line each.
 
     Raises:
@@ -101,6 +103,7 @@ class MotionSequence:
     up_source: str = CAMERA_UP
     turned: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, np.int64))
     warnings: tuple[str, ...] = ()
+    recording_sha256: str = ""
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.t_us).size
@@ -347,6 +350,7 @@ class MotionSequence:
             content["up"], content["floor_m"] = np.array([0.0, -1.0, 0.0]), np.array(math.nan)
             content["up_source"] = np.array(CAMERA_UP)
             content["turned"], content["warnings"] = np.zeros(3, np.int64), np.array("[]")
+            content["recording_sha256"] = np.array("")
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in content]
         if missing:

@@ -171,7 +171,16 @@ def test_files_of_schema_1_are_read_as_radtan(saved: Path) -> None:
 
 
 def test_files_of_schema_2_know_nothing_of_gravity(saved: Path) -> None:
-    rewrite(saved, schema=2, up=None, floor_m=None, up_source=None, turned=None, warnings=None)
+    rewrite(
+        saved,
+        schema=2,
+        up=None,
+        floor_m=None,
+        up_source=None,
+        turned=None,
+        warnings=None,
+        recording_sha256=None,
+    )
     again = MotionSequence.load(saved)
     np.testing.assert_array_equal(again.up, [0, -1, 0])
     assert np.isnan(again.floor_m)

@@ -1,8 +1,9 @@
 """Recording: a lazily read event file, cleaned chunk by chunk, whatever its format."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 CHUNK_EVENTS = 1 << 20
 ENOUGH_EVENTS = 1000  # in a block: when most of so many lie outside, the sensor's size is wrong
+FINGERPRINT_EVENTS = 10_000
 LARGEST_SIDE = 4096  # pixels; a larger "sensor" would ask for gigabytes to draw
 LONGEST_US = 86_400 * 1_000_000  # a damaged timestamp must not make a recording of centuries
 SENSOR_REMEDY = "Give the sensor's size with --sensor WxH (for example --sensor 640x480)."
@@ -155,6 +157,30 @@ class Recording(ABC):
         """All events with start_us <= t < stop_us in one stream (all of them in memory)."""
         empty = EventStream.empty(self.width, self.height)
         return EventStream.concatenate([empty, *self.chunks(start_us, stop_us)])
+
+    def fingerprint(self) -> str:
+        """sha256 of the first `FINGERPRINT_EVENTS` events; a conversion has its source's.
+
+        Times count from the first event, for containers differ in their origin. Nothing is added to
+        ``repairs``: who asks has not read the recording.
+
+        Raises:
+            InputError: as `chunks`.
+        """
+        before = replace(self.repairs)
+        blocks, count = [EventStream.empty(self.width, self.height)], 0
+        for events in self.chunks():
+            blocks.append(events)
+            count += len(events)
+            if count >= FINGERPRINT_EVENTS:
+                break
+        for field in fields(before):
+            setattr(self.repairs, field.name, getattr(before, field.name))
+        first = EventStream.concatenate(blocks)
+        digest = hashlib.sha256()
+        for column in (first.x, first.y, first.t - first.t[:1], first.p):
+            digest.update(np.ascontiguousarray(column[:FINGERPRINT_EVENTS]).tobytes())
+        return digest.hexdigest()
 
 
 class _Cleaner:

@@ -137,6 +137,14 @@ def check_match(
         raise InputError(
             "motion", "uneven times", f"steps of {motion.step_us} us", "Make the motion again."
         )
+    made_from = motion.recording_sha256
+    if made_from and made_from != recording.fingerprint():
+        raise InputError(
+            source,
+            "other events than those that the motion was made from",
+            "that recording, or a conversion of it",
+            "Give the recording the motion was made from.",
+        )
     # The last window may end up to a step after the last event.
     end = recording.duration_us + motion.step_us
     if len(motion.t_us) and not (motion.t_us[0] > 0 and motion.t_us[-1] <= end):

@@ -11,6 +11,7 @@ from datasets.dhp19 import fitted_truth
 from eventhpe.body import Body, load_body
 from eventhpe.camera import Camera
 from eventhpe.errors import InputError
+from eventhpe.events.recording import open_recording
 from eventhpe.sequence import ABSENT, TRACKED, MotionSequence
 from eventhpe.simulation.truth import SimulatedTruth
 
@@ -32,8 +33,8 @@ def load_truth(path: Path, motion: MotionSequence, body: Body) -> MotionSequence
         motion's regions, and its gravity.
 
     Raises:
-        InputError: the file holds no truth, or that of another camera, of a body that is neither
-            ``body`` nor the free one, or of another span of time.
+        InputError: the file holds no truth, or that of another recording or camera, of a body that
+            is neither ``body`` nor the free one, or of another span of time.
     """
     if not path.exists():
         expected = "a recording with truth, or a motion file"
@@ -52,6 +53,8 @@ def _of_motion(path: Path, motion: MotionSequence) -> MotionSequence:
         found = f"a motion of events turned by {other.turned.tolist()}"
         remedy = "Infer both with the same --rotate and --flip."
         raise InputError(path, found, f"{motion.turned.tolist()}, as the motion's", remedy)
+    if other.recording_sha256:
+        _check_recording(path, other.recording_sha256, motion)
     _check_size(path, (other.width, other.height), motion)
     if len(other):
         _check_span(path, int(other.t_us[0]), int(other.t_us[-1]), motion)
@@ -62,6 +65,8 @@ def _of_motion(path: Path, motion: MotionSequence) -> MotionSequence:
 
 def _of_recording(path: Path, motion: MotionSequence, body: Body) -> MotionSequence:
     truth = fitted_truth(path, body) or SimulatedTruth.load(path)
+    if motion.recording_sha256:
+        _check_recording(path, open_recording(path).fingerprint(), motion)
     camera = Camera(truth.K, truth.width, truth.height)
     rotate, flip_x, flip_y = motion.turned.tolist()
     turned = camera.reoriented(rotate, bool(flip_x), bool(flip_y))
@@ -118,6 +123,16 @@ def _on_body(path: Path, known: MotionSequence, body: Body) -> MotionSequence:
             "Give the motion and its truth one body.",
         )
     return known.on_body(free, body)
+
+
+def _check_recording(path: Path, sha256: str, motion: MotionSequence) -> None:
+    if sha256 != (motion.recording_sha256 or sha256):
+        raise InputError(
+            path,
+            "truth of other events than those that the motion was made from",
+            "that of the motion's recording",
+            "Give the truth of the recording that the motion was made from.",
+        )
 
 
 def _check_size(path: Path, size: tuple[int, int], motion: MotionSequence) -> None:

@@ -69,4 +69,5 @@ def _motion(body: Body) -> MotionSequence:
     place = np.stack(
         [np.linspace(-0.8, 0.8, steps), np.full(steps, -0.2), np.full(steps, 3.0)], axis=1
     )
-    return upright_motion(body, Camera.from_fov(WIDTH, HEIGHT), pose, place, (120, 40, 400, 400))
+    camera = Camera.from_fov(WIDTH, HEIGHT)
+    return replace(upright_motion(body, camera, pose, place, (120, 40, 400, 400)), floor_m=-1.2)

@@ -11,10 +11,12 @@ from eventhpe.body.arrays import check_arrays
 from eventhpe.body.loading import DEFAULT_PATH
 from eventhpe.camera import project
 from eventhpe.errors import InputError
+from eventhpe.events import DsecWriter, open_recording
+from eventhpe.rendering.moments import check_match
 from eventhpe.rendering.truth import load_truth
 from eventhpe.sequence import ABSENT, TRACKED, MotionSequence
 from eventhpe.simulation.truth import SimulatedTruth
-from tests.rendering.rendering_scenes import motion
+from tests.rendering.rendering_scenes import MemoryRecording, motion
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +121,33 @@ def test_files_without_truth_are_refused(tmp_path, estimate, body):
     turned = dataclasses.replace(estimate, turned=np.array([90, 0, 0]))
     with pytest.raises(InputError, match="--rotate"):
         load_truth(tmp_path / "short.npz", turned, body)
+
+
+def test_another_recording_of_the_same_sensor_and_length_is_refused(
+    simulated_recording, estimate, tmp_path, body
+):
+    recording = open_recording(simulated_recording)
+    made = dataclasses.replace(estimate, recording_sha256=recording.fingerprint())
+    events = recording.read()
+    events = dataclasses.replace(events, t=events.t - events.t[0])  # as some containers count
+    for name, polarity in (("same.h5", events.p), ("other.h5", 1 - events.p)):
+        with DsecWriter(tmp_path / name, recording.width, recording.height) as writer:
+            writer.append(dataclasses.replace(events, p=polarity))
+    check_match(made, recording, body)
+    check_match(made, open_recording(tmp_path / "same.h5"), body)  # a conversion
+    with pytest.raises(InputError, match="other events"):
+        check_match(made, open_recording(tmp_path / "other.h5"), body)
+    wrong = dataclasses.replace(made, recording_sha256="ab" * 32)
+    made.save(tmp_path / "motion.npz")
+    for truth in (simulated_recording, tmp_path / "motion.npz"):
+        assert len(load_truth(truth, made, body)) == len(made)
+        with pytest.raises(InputError, match="other events"):
+            load_truth(truth, wrong, body)
+
+
+def test_a_fingerprint_counts_no_repairs() -> None:
+    recording = MemoryRecording()
+    known = recording.fingerprint()
+    recording.repairs.out_of_sensor = 3
+    assert recording.fingerprint() == known
+    assert recording.repairs.out_of_sensor == 3
