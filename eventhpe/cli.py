@@ -1,6 +1,7 @@
 """The ``eventhpe`` command: one sub-command an intention."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from eventhpe.commands.options import EXIT_INTERRUPTED
 from eventhpe.errors import InputError
 
 EXIT_BAD_INPUT = 2
+EXIT_BROKEN_PIPE = 141  # as of a process that SIGPIPE ended
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,7 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _refuse_own_input(options)
         code: int = options.run(options)
+        sys.stdout.flush()
         return code
+    except BrokenPipeError:  # whoever read our lines has gone; what was to be written is written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
     except InputError as error:
         print(f"eventhpe: error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -276,7 +276,7 @@ class MotionSequence:
                 "motion",
                 f"parameters of body {self.body_id!r}",
                 f"those of the loaded body {body.body_id!r}",
-                "Load the body the motion was made with, or infer again with this one.",
+                "Give the body the motion was made with (--body), or infer again with this one.",
             )
 
     def joints(self, body: Body) -> NDArray[np.float32]:

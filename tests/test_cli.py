@@ -1,6 +1,8 @@
 """The command as it is typed: results where they are promised, errors in one line, exit codes."""
 
 import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -63,7 +65,7 @@ def test_render_draws_a_saved_motion(inferred, simulated_recording, tmp_path):
         (["--out", "{tmp}/a.avi"], "'.avi'"),
         (["--views", "camera,back"], "--views"),
         (["--speed", "0"], "--speed"),
-        (["--from", "9"], "--from/--to"),
+        (["--from", "9"], "none of the steps"),
         (["--truth", "{tmp}/none.h5"], "none.h5"),
         (["--truth", "{motion}", "--recording", "{tmp}/none.h5"], "none.h5"),
         (["--flownet", "{tmp}/none.json"], "none.json"),
@@ -374,3 +376,15 @@ def test_no_command_writes_over_what_it_reads(
         assert main(command) == 2
         assert "what the command reads" in capsys.readouterr().err
     assert copy.read_bytes() == simulated_recording.read_bytes()
+
+
+def test_a_reader_of_our_lines_that_goes_away_is_no_fault() -> None:
+    code = "import sys; from eventhpe.cli import main; sys.exit(main(['doctor']))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", code]
+    made = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert made.returncode == 141
+    assert "Traceback" not in made.stderr
+    assert "BrokenPipe" not in made.stderr

@@ -9,7 +9,8 @@ from eventhpe.commands.options import (
     body_option,
     finite,
     force_option,
-    microseconds,
+    part_of,
+    span_options,
 )
 
 
@@ -29,8 +30,7 @@ def add(commands: Commands) -> None:
         "--rate", type=finite, metavar="HZ", help="poses a second; default: the motion's steps"
     )
     body_option(export)
-    export.add_argument("--from", type=finite, dest="start_s", metavar="S", help="begin here")
-    export.add_argument("--until", type=finite, dest="stop_s", metavar="S", help="end here")
+    span_options(export, "--until")
     force_option(export)
 
 
@@ -41,7 +41,7 @@ def _export(options: argparse.Namespace) -> int:
 
     motion = MotionSequence.load(options.motion)
     made = export_motion(
-        motion.slice(microseconds(options.start_s), microseconds(options.stop_s)),
+        part_of(motion, options),
         options.to,
         options.out,
         body=load_body(options.body),

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eventhpe.errors import InputError
+
 if TYPE_CHECKING:  # a sub-command imports what it needs: `eventhpe info` must not wait for torch
     from eventhpe.camera import Camera
     from eventhpe.events.recording import Recording
     from eventhpe.events.stream import EventStream
+    from eventhpe.sequence import MotionSequence
 
 EXIT_INTERRUPTED = 130
 
@@ -49,6 +52,25 @@ def motion_options(parser: argparse.ArgumentParser, *, recording_required: bool)
     )
     sensor_options(parser)
     body_option(parser)
+
+
+def span_options(parser: argparse.ArgumentParser, end: str) -> None:
+    """A part of a motion, for `part_of`; ``end`` is the flag that ends it."""
+    parser.add_argument("--from", type=finite, dest="start_s", metavar="S", help="begin here")
+    parser.add_argument(end, type=finite, dest="stop_s", metavar="S", help="end before this")
+
+
+def part_of(motion: "MotionSequence", options: argparse.Namespace) -> "MotionSequence":
+    """The steps that `span_options` ask for.
+
+    Raises:
+        InputError: there are none.
+    """
+    part = motion.slice(microseconds(options.start_s), microseconds(options.stop_s))
+    if len(motion) and not len(part):
+        found = f"none of the steps from {motion.t_us[0] / 1e6:g} to {motion.t_us[-1] / 1e6:g} s"
+        raise InputError("--from", found, "a span with steps", "Choose times among these.")
+    return part
 
 
 def sensor_options(parser: argparse.ArgumentParser) -> None:

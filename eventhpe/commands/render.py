@@ -9,9 +9,10 @@ from eventhpe.commands.options import (
     backend_option,
     finite,
     force_option,
-    microseconds,
     motion_options,
     open_source,
+    part_of,
+    span_options,
 )
 from eventhpe.errors import InputError
 
@@ -44,8 +45,7 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         help="also draw the truth and each joint's error: a recording with truth, or a motion.npz",
     )
-    render.add_argument("--from", type=finite, dest="start_s", metavar="S", help="begin here")
-    render.add_argument("--to", type=finite, dest="stop_s", metavar="S", help="end before this")
+    span_options(render, "--to")
     render.add_argument(
         "--flownet", type=Path, metavar="CARD.json", help="weights whose flow is drawn"
     )
@@ -65,11 +65,7 @@ def _render(options: argparse.Namespace) -> int:
         raise InputError("--speed", f"{options.speed:g}", expected, "Choose one of these.")
     out = options.out or options.motion.parent / "overlay.mp4"
     ensure_output(out, replace=options.force)
-    whole = MotionSequence.load(options.motion)
-    motion = whole.slice(microseconds(options.start_s), microseconds(options.stop_s))
-    if len(whole) and not len(motion):
-        found = f"none of the steps from {whole.t_us[0] / 1e6:g} to {whole.t_us[-1] / 1e6:g} s"
-        raise InputError("--from/--to", found, "a span with steps", "Choose times among these.")
+    motion = part_of(MotionSequence.load(options.motion), options)
     recording, body = open_source(options), load_body(options.body)
     backend = render_overlay(
         motion,

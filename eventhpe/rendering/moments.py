@@ -126,13 +126,7 @@ def check_match(
             f"the {motion.width}x{motion.height} of the motion",
             "Give the recording the motion was made from, turned in the same way.",
         )
-    if body.sha256 != motion.body_sha256:
-        raise InputError(
-            "motion",
-            f"parameters of body {motion.body_id!r}",
-            f"those of the loaded body {body.body_id!r}",
-            "Load the body the motion was made with, or retarget the motion.",
-        )
+    motion.require_body(body)
     if not (np.diff(motion.t_us) == motion.step_us).all():
         raise InputError(
             "motion", "uneven times", f"steps of {motion.step_us} us", "Make the motion again."

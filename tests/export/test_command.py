@@ -90,7 +90,7 @@ def test_what_exists_is_replaced_with_force_only(to, file, tmp_path, capsys) -> 
         (["--to", "csv", "--out", "/proc/nowhere/a.csv"], "/proc/nowhere"),
         (["--to", "csv", "--out", "{tmp}/a.csv", "--rate", "0"], "--rate"),
         (["--to", "bvh", "--out", "{tmp}/a.bvh", "--rate", "1e5"], "--rate"),
-        (["--to", "csv", "--out", "{tmp}/a.csv", "--from", "100"], "a person"),
+        (["--to", "csv", "--out", "{tmp}/a.csv", "--from", "100"], "none of the steps"),
         (["--to", "csv", "--out", "{tmp}/a.csv", "--body", "{tmp}/motion.npz"], "motion.npz"),
     ],
 )
