@@ -258,3 +258,16 @@ def test_infer_refines_when_asked(body, simulated_recording, tmp_path, monkeypat
         assert main(["infer", str(simulated_recording), *flags]) == 0
         written = MotionSequence.load(out / "motion.npz")
         np.testing.assert_array_equal(written.body_pose, expected.body_pose)
+
+
+def test_an_interrupted_run_leaves_no_pictures_of_an_earlier_motion(
+    body, simulated_recording, tmp_path, monkeypatch
+):
+    made = motion_of(body, 10, K=np.array([[150.0, 0, 64], [0, 150, 64], [0, 0, 1]]))
+    monkeypatch.setattr("eventhpe.api.load_networks", lambda *_: None)
+    monkeypatch.setattr("eventhpe.api.infer_steps", lambda *_, **__: InferenceResult(made, True))
+    for name in ("motion.npz", "overlay.mp4", "contact_sheet.png"):
+        (tmp_path / name).write_text("earlier")
+    assert main(["infer", str(simulated_recording), "--out", str(tmp_path), "--force"]) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["motion.npz"]
+    assert len(MotionSequence.load(tmp_path / "motion.npz")) == 10

@@ -130,6 +130,8 @@ def _infer(options: argparse.Namespace) -> int:
     if result.undistortion is not None:
         print(f"lens: {result.undistortion}")
     if interrupted:
+        for picture in (video, sheet):  # with --force those of an earlier motion may stand there
+            picture.unlink(missing_ok=True)
         print(f"stopped after {len(motion)} steps; draw them with: eventhpe render")
         return EXIT_INTERRUPTED
     backend = render_overlay(

@@ -6,13 +6,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eventhpe.body import PARENTS
+from eventhpe.body import PARENTS, Body
 from eventhpe.export.figure import Figure, rest_vertices
 
 INFLUENCES = 4  # joints a vertex; programs that read more are few
 _MEASURED = 32  # steps at most that the cost is measured at
 
 Float32 = NDArray[np.float32]
+
+
+def strongest(body: Body) -> tuple[NDArray[np.uint8], Float32]:
+    """The joints (V, INFLUENCES) that move each vertex most and their weights, which sum to 1.
+
+    Where a vertex has fewer, joint 0 stands in with weight 0.
+    """
+    weights: Float32 = body.smpl.lbs_weights.numpy()
+    chosen = np.argsort(-weights, axis=1, kind="stable")[:, :INFLUENCES]
+    kept = np.take_along_axis(weights, chosen, axis=1)
+    kept = (kept / kept.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.where(kept > 0, chosen, 0).astype(np.uint8), kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +47,8 @@ class Skin:
     def of(cls, figure: Figure) -> "Skin":
         """The figure's shape, each vertex on the joints that move it most."""
         body, betas = figure.body, torch.from_numpy(figure.motion.betas)
-        weights: Float32 = body.smpl.lbs_weights.numpy()
-        chosen = np.argsort(-weights, axis=1, kind="stable")[:, :INFLUENCES]
-        kept = np.take_along_axis(weights, chosen, axis=1)
-        kept = (kept / kept.sum(axis=1, keepdims=True)).astype(np.float32)
-        joints = np.where(kept > 0, chosen, 0).astype(np.uint8)
-        return cls(
-            rest_vertices(body, betas), body.rest_joints(betas[None])[0].numpy(), joints, kept
-        )
+        rest = body.rest_joints(betas[None])[0].numpy()
+        return cls(rest_vertices(body, betas), rest, *strongest(body))
 
     def posed(self, rotations: Float32, pelvis: NDArray[np.float64]) -> NDArray[np.float64]:
         """Vertices (V, 3) of one step, by linear blend skinning (SMPL 2015, eqs. 2-4).

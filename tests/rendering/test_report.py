@@ -18,8 +18,9 @@ from eventhpe.body.loading import DEFAULT_PATH
 from eventhpe.camera import Camera
 from eventhpe.cli import main
 from eventhpe.events.recording import open_recording
+from eventhpe.export.skin import strongest
 from eventhpe.rendering.report.facts import parameters_of, warnings_of
-from eventhpe.rendering.report.player import Actor, Skin, deviation_mm, player_data
+from eventhpe.rendering.report.player import Actor, deviation_mm, player_data, whole_weights
 from eventhpe.rendering.report.scores import errors_of, score_rows
 from eventhpe.rendering.report.survey import Survey, survey
 from eventhpe.sequence import ABSENT, CAMERA_UP, SCHEMA
@@ -95,10 +96,12 @@ def test_the_players_bodies_are_the_motions(estimate, body) -> None:
     tilted = np.array([0.1, -0.99, 0.05])
     sequence = replace(sequence, up=tilted / np.linalg.norm(tilted), floor_m=-1.1)
     world = world_of(sequence, stiff)
-    actor, skin = Actor.of(sequence, stiff, world), Skin.of(stiff)
+    actor, (bones, shares) = Actor.of(sequence, stiff, world), strongest(stiff)
+    weights = whole_weights(shares)
+    assert (weights.sum(axis=1, dtype=int) == 255).all()
     for step, (vertices, _) in zip((5, 30), sequence.posed(stiff, [5, 30]), strict=True):
-        assert actor.posed(skin, step) == pytest.approx(world.points(vertices), abs=2e-3)
-    mean, most = deviation_mm(sequence, stiff, actor, skin, world)
+        assert actor.posed(bones, weights, step) == pytest.approx(world.points(vertices), abs=2e-3)
+    mean, most = deviation_mm(sequence, stiff, actor, bones, weights, world)
     assert mean < 0.5
     assert most < 2
 

@@ -16,6 +16,7 @@ from eventhpe.body.model import BodyOutput
 from eventhpe.camera import project
 from eventhpe.events.recording import RawChunk
 from eventhpe.events.stream import EventStream
+from eventhpe.rendering.errors import JointErrors
 from eventhpe.rendering.viewer.events import METRES_A_SECOND, EventReader, event_cloud
 from eventhpe.rendering.viewer.panel import Moment, describe
 from eventhpe.rendering.viewer.places import (
@@ -26,7 +27,7 @@ from eventhpe.rendering.viewer.places import (
     surroundings,
 )
 from eventhpe.rendering.viewer.player import Player, ticks_of
-from eventhpe.rendering.viewer.poses import Distance, Pose, Poses, distance
+from eventhpe.rendering.viewer.poses import Pose, Poses
 from eventhpe.sequence import ABSENT, TRACKED, MotionSequence
 from eventhpe.world import World, world_of
 from tests.rendering.rendering_scenes import BallBody, K, MemoryRecording, motion
@@ -149,17 +150,6 @@ def test_a_long_motion_keeps_few_poses_and_poses_nothing_twice_that_it_keeps() -
     poses.at(len(ticks) - 1)
     poses.at(39)
     assert body.calls == 7, "the block that was asked for longest ago made room"
-
-
-def test_the_distance_of_two_poses() -> None:
-    joints = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
-    moved = joints + np.float32([0.03, 0.04, 0])
-    moved[15] += np.float32([0, 0, 0.24])
-    none = np.zeros((0, 3), np.float32)
-    apart = distance(Pose(none, moved, TRACKED, 1.0), Pose(none, joints, TRACKED, 1.0))
-    # 23 joints are 50 mm off; the head, aside of the hips' 50 mm, by 240 mm.
-    assert apart.mpjpe == pytest.approx((23 * 50 + np.hypot(50, 240)) / 24, rel=1e-4)
-    assert apart.pel_mpjpe == pytest.approx(240 / 24, rel=1e-4)
 
 
 def events_of(count: int) -> EventStream:
@@ -318,7 +308,9 @@ def test_the_first_view_holds_the_camera_and_the_person_left_of_the_panel(depth:
 
 def test_the_words_about_a_moment() -> None:
     pose = Pose(np.zeros((0, 3)), np.zeros((24, 3)), TRACKED, 0.876)
-    text = describe(Moment(1.5, 9.25, pose, Distance(123.4, 56.7), 40_000, 20_000), True)
+    text = describe(
+        Moment(1.5, 9.25, pose, JointErrors(123.4, 56.7, np.zeros(24)), 40_000, 20_000), True
+    )
     for part in (
         "1.500 of 9.250 s",
         "tracked",

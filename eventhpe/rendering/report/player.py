@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from eventhpe.body import PARENTS, Body
+from eventhpe.export.figure import rest_vertices
+from eventhpe.export.skin import Skin, strongest
 from eventhpe.rendering.mesh import vertex_normals
 from eventhpe.sequence import ABSENT, MotionSequence
 from eventhpe.world import World, in_world, world_of
 
-INFLUENCES = 4  # joints that move a vertex; weights of further ones are spread over these
 _UNIT = 32767  # of the whole numbers that quaternions are kept in
 _FRUSTUM_M = 0.6  # how far the drawn camera's pyramid reaches
 _COMPARED = 16  # steps whose vertices are compared with the body's
@@ -34,22 +35,11 @@ def packed(array: NDArray[Any], kind: str) -> dict[str, str]:
     return {"type": kind, "data": base64.b64encode(values.tobytes()).decode()}
 
 
-@dataclass(frozen=True)
-class Skin:
-    """Which joints move a vertex: bones (V, 4) uint8 joints and weights (V, 4) of 255 in sum."""
-
-    bones: NDArray[np.uint8]
-    weights: NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, body: Body) -> "Skin":
-        """The strongest `INFLUENCES` of each vertex."""
-        full = body.smpl.lbs_weights.numpy()
-        bones = np.argsort(-full, axis=1, kind="stable")[:, :INFLUENCES]
-        strongest = np.take_along_axis(full, bones, axis=1)
-        weights = np.rint(255 * strongest / strongest.sum(axis=1, keepdims=True)).astype(np.int64)
-        weights[:, 0] += 255 - weights.sum(axis=1)  # rounding must not move a vertex as a whole
-        return cls(bones.astype(np.uint8), weights.astype(np.uint8))
+def whole_weights(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Skinning weights (V, 4), the strongest first, as bytes of 255 in sum."""
+    whole = np.rint(255 * weights).astype(np.int64)
+    whole[:, 0] += 255 - whole.sum(axis=1)  # rounding must not move a vertex as a whole
+    return whole.astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -75,29 +65,22 @@ class Actor:
         turns = torch.cat([orient[:, None], motion.matrices()[1]], dim=1)
         quaternions = roma.rotmat_to_unitquat(turns).numpy()
         betas = torch.from_numpy(motion.betas)
-        vertices = body.smpl.v_template + body.smpl.shapedirs @ betas
         return cls(
-            vertices.numpy().astype(np.float32),
-            body.rest_joints(betas[None])[0].detach().numpy().astype(np.float32),
+            rest_vertices(body, betas),
+            body.rest_joints(betas[None])[0].numpy(),
             np.rint(quaternions * _UNIT).astype(np.int16),
             transl.numpy(),
         )
 
-    def posed(self, skin: Skin, step: int) -> NDArray[np.float64]:
-        """(V, 3) world vertices of a step, by the arithmetic of the page's shader."""
+    def posed(
+        self, bones: NDArray[np.uint8], weights: NDArray[np.uint8], step: int
+    ) -> NDArray[np.float64]:
+        """(V, 3) world vertices of a step, from the whole numbers that the page is given."""
         turns = roma.unitquat_to_rotmat(
             torch.nn.functional.normalize(torch.from_numpy(self.turns[step]).double(), dim=1)
         ).numpy()
-        rest = self.joints.astype(np.float64)
-        places = [rest[0] + self.transl[step]]
-        for joint in range(1, len(PARENTS)):
-            parent = PARENTS[joint]
-            places.append(places[parent] + turns[parent] @ (rest[joint] - rest[parent]))
-            turns[joint] = turns[parent] @ turns[joint]
-        moves = np.stack(places) - np.einsum("jab,jb->ja", turns, rest)
-        share = skin.weights.astype(np.float64) / 255
-        moved = np.einsum("vkab,vb->vka", turns[skin.bones], self.vertices) + moves[skin.bones]
-        return np.asarray(np.einsum("vk,vka->va", share, moved))
+        skin = Skin(self.vertices, self.joints, bones, (weights / 255).astype(np.float32))
+        return skin.posed(turns, self.joints[0].astype(np.float64) + self.transl[step])
 
     def as_data(self, faces: NDArray[np.int32], state: NDArray[np.uint8]) -> dict[str, Any]:
         """For the page."""
@@ -125,14 +108,15 @@ def player_data(
         InputError: a motion belongs to another body.
     """
     world = world_of(motion, body)
-    skin = Skin.of(body)
+    bones, shares = strongest(body)
+    weights = whole_weights(shares)
     motions = [motion] if truth is None else [motion, truth]
     actors = [Actor.of(each, body, world) for each in motions]
-    mean, most = deviation_mm(motion, body, actors[0], skin, world)
+    mean, most = deviation_mm(motion, body, actors[0], bones, weights, world)
     return {
         "faces": packed(body.faces, "u4"),
-        "bones": packed(skin.bones, "u1"),
-        "weights": packed(skin.weights, "u1"),
+        "bones": packed(bones, "u1"),
+        "weights": packed(weights, "u1"),
         "parents": list(PARENTS),
         "actors": [
             actor.as_data(body.faces, each.state)
@@ -145,12 +129,17 @@ def player_data(
 
 
 def deviation_mm(
-    motion: MotionSequence, body: Body, actor: Actor, skin: Skin, world: World
+    motion: MotionSequence,
+    body: Body,
+    actor: Actor,
+    bones: NDArray[np.uint8],
+    weights: NDArray[np.uint8],
+    world: World,
 ) -> tuple[float, float]:
     """Mean and largest distance, mm, of the player's vertices from the body's, over some steps."""
     steps = _spread(motion, _COMPARED)
     distances = [
-        np.linalg.norm(actor.posed(skin, step) - world.points(vertices), axis=1)
+        np.linalg.norm(actor.posed(bones, weights, step) - world.points(vertices), axis=1)
         for step, (vertices, _) in zip(steps, motion.posed(body, steps), strict=True)
     ]
     return 1000 * float(np.mean(distances)), 1000 * float(np.max(distances))

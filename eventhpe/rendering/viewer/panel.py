@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from eventhpe.rendering.errors import JointErrors
 from eventhpe.rendering.viewer.player import SPEEDS, Player
-from eventhpe.rendering.viewer.poses import Distance, Pose
+from eventhpe.rendering.viewer.poses import Pose
 from eventhpe.sequence import STATE_NAMES
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Moment:
     time_s: float
     end_s: float
     pose: Pose | None
-    distance: Distance | None
+    distance: JointErrors | None
     events: int | None
     points: int | None
 
@@ -72,7 +73,7 @@ def describe(moment: Moment, compared: bool) -> str:
         apart = moment.distance
         lines += [
             ("MPJPE", f"{apart.mpjpe:.0f} mm" if apart else "–"),
-            ("PEL-MPJPE", f"{apart.pel_mpjpe:.0f} mm" if apart else "–"),
+            ("PEL-MPJPE", f"{apart.pel:.0f} mm" if apart else "–"),
         ]
     if moment.events is not None:
         drawn = f", {moment.points:,} drawn" if moment.points not in (None, moment.events) else ""

@@ -1,4 +1,4 @@
-"""The posed meshes of a motion at any moment, few at a time, and the nearness of two of them."""
+"""The posed meshes of a motion at any moment, few at a time."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,7 +6,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from eventhpe import metrics
 from eventhpe.body import Body
 from eventhpe.sequence import ABSENT, MotionSequence
 
@@ -70,22 +69,3 @@ class Poses:
             first + int(k): Pose(*pose, int(motion.state[k]), float(motion.confidence[k]))
             for k, pose in zip(present, posed, strict=True)
         }
-
-
-@dataclass(frozen=True)
-class Distance:
-    """How far apart the joints of two poses are on average, mm.
-
-    Attributes:
-        mpjpe: in the camera's frame, not aligned.
-        pel_mpjpe: the midpoints of the hips laid upon each other.
-    """
-
-    mpjpe: float
-    pel_mpjpe: float
-
-
-def distance(pose: Pose, other: Pose) -> Distance:
-    """`eventhpe.metrics.mpjpe` and `pel_mpjpe` of one moment."""
-    pair = pose.joints[None], other.joints[None]
-    return Distance(float(metrics.mpjpe(*pair)[0]), float(metrics.pel_mpjpe(*pair)[0]))

@@ -16,6 +16,7 @@ from eventhpe.events.stream import EventStream
 from eventhpe.rendering.overlay import (
     POLARITY_COLOURS,
     STATE_COLOURS,
+    Colour,
     Picture,
     event_picture,
 )
@@ -28,9 +29,6 @@ from eventhpe.world import World
 if TYPE_CHECKING:
     import viser
 
-Colour = tuple[int, int, int]
-
-OTHER_COLOUR: Colour = (240, 228, 66)
 BONES_COLOUR: Colour = (235, 235, 235)
 _CAMERA = "/camera"
 _LINES: Colour = (150, 150, 150)

@@ -12,7 +12,9 @@ from eventhpe.errors import InputError
 from eventhpe.events.recording import Recording
 from eventhpe.events.stream import EventStream
 from eventhpe.events.undistortion import Undistortion
+from eventhpe.rendering.errors import JointErrors
 from eventhpe.rendering.moments import check_match
+from eventhpe.rendering.overlay import TRUTH_COLOUR
 from eventhpe.rendering.viewer.events import (
     METRES_A_SECOND,
     EventReader,
@@ -22,10 +24,9 @@ from eventhpe.rendering.viewer.events import (
 from eventhpe.rendering.viewer.panel import Moment, Panel, Shown
 from eventhpe.rendering.viewer.places import first_view, same_view, sight, surroundings
 from eventhpe.rendering.viewer.player import Player, ticks_of
-from eventhpe.rendering.viewer.poses import Pose, Poses, distance
+from eventhpe.rendering.viewer.poses import Pose, Poses
 from eventhpe.rendering.viewer.scene import (
     BONES_COLOUR,
-    OTHER_COLOUR,
     CameraNode,
     CloudNode,
     Figure,
@@ -126,7 +127,7 @@ class Viewer:
             self._other.show(visible, **parts)
             self._floor.show(visible=shown.floor)
             events, points = self._draw_events(int(player.ticks[tick]), [pose, visible])
-            apart = distance(pose, other) if pose and other else None
+            apart = JointErrors.of(pose.joints, other.joints) if pose and other else None
             now_s, end_s = (float(player.ticks[k]) / 1e6 for k in (tick, -1))
             self._panel.show(Moment(now_s, end_s, pose, apart, events, points))
 
@@ -144,7 +145,7 @@ class Viewer:
         scene, motion, around = self.server.scene, self._motion, self._around
         set_world(scene, self._world)
         self._figure = Figure(scene, "person", body.faces, None, BONES_COLOUR)
-        self._other = Figure(scene, "other", body.faces, OTHER_COLOUR, OTHER_COLOUR)
+        self._other = Figure(scene, "other", body.faces, TRUTH_COLOUR, TRUTH_COLOUR)
         scale = -(-_PICTURE_ROWS // motion.height)
         self._camera = CameraNode(scene, sight(motion, _PICTURE_M), scale)
         self._cloud = CloudNode(scene)
