@@ -11,7 +11,6 @@ import io
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -211,7 +210,7 @@ def served(view: list[str]) -> Iterator[str]:
                 raise RuntimeError(f"failed: {shlex.join(view)}")
             yield found[0]
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # Ctrl-C would be ignored where a shell runs this in the background
             process.communicate()
 
 
